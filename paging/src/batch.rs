@@ -1,0 +1,197 @@
+//! Finding runs of PTEs that can be handled at once. Linux: `folio_pte_batch`.
+
+use crate::addr::Pfn;
+use crate::desc::{DESC, Pte};
+use crate::granule::CONT_PTES;
+use crate::mmu::Mmu;
+use crate::walk::PteRef;
+
+/// The frames of one folio.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FolioSpan {
+    /// The folio's first frame.
+    pub first: Pfn,
+    /// How many frames it has.
+    pub pages: u64,
+}
+
+impl FolioSpan {
+    /// Frames from `pfn`, which is one of the folio's, to its end.
+    #[inline]
+    pub const fn left_from(self, pfn: Pfn) -> usize {
+        (self.first.get() + self.pages - pfn.get()) as usize
+    }
+
+    /// Whether the `pages` frames from `pfn` are all the folio's.
+    #[inline]
+    pub const fn covers(self, pfn: Pfn, pages: u64) -> bool {
+        pfn.get() >= self.first.get() && pfn.get() + pages <= self.first.get() + self.pages
+    }
+}
+
+/// Which differences between PTEs end a batch. The access flag and the contiguous bit never do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Respect {
+    /// A different write permission ends it; otherwise permissions are merged.
+    pub write: bool,
+    /// A different dirty state ends it.
+    pub dirty: bool,
+}
+
+/// A run of PTEs that map consecutive frames of one folio with equal attributes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Batch {
+    /// How many PTEs, at least 1.
+    pub nr: usize,
+    /// Whether any of them is writable.
+    pub any_writable: bool,
+    /// Whether all of them are.
+    pub all_writable: bool,
+}
+
+/// Entries from `at` to the end of its block if `pte`, its value, is folded; else 1. Entries of a live block agree
+/// in all that a batch compares but the dirty state, so a scan need not read them. Linux: `pte_batch_hint`.
+#[inline]
+pub fn pte_batch_hint(at: PteRef, pte: Pte) -> usize {
+    if pte.is_cont() { CONT_PTES - at.cont_index() } else { 1 }
+}
+
+/// How many PTEs from `at` map consecutive frames of `folio` like `first`, the value of `at`, which is present. At
+/// most `max_nr`, and never past the end of the folio or of the table, whatever the entries behind them hold.
+pub fn folio_pte_batch<M: Mmu>(
+    mmu: &M,
+    at: PteRef,
+    first: Pte,
+    max_nr: usize,
+    folio: FolioSpan,
+    respect: Respect,
+) -> Batch {
+    let mut batch = Batch { nr: 1, any_writable: first.is_writable(), all_writable: first.is_writable() };
+    let bound = max_nr.min(folio.left_from(first.pfn())).min(at.left_in_table());
+    let skip = |at, pte| if respect.dirty { 1 } else { pte_batch_hint(at, pte) };
+    let mut nr = skip(at, first);
+    while nr < bound {
+        let here = at.add(nr);
+        let pte = Pte::from_raw(mmu.load(here.desc()));
+        if compared(pte, respect) != compared(first.advance(nr as u64), respect)
+            || (respect.dirty && pte.is_dirty() != first.is_dirty())
+        {
+            break;
+        }
+        batch.any_writable |= pte.is_writable();
+        batch.all_writable &= pte.is_writable();
+        nr += skip(here, pte);
+    }
+    batch.nr = nr.min(bound);
+    batch
+}
+
+/// The bits of a PTE that must be equal throughout a batch.
+fn compared(pte: Pte, respect: Respect) -> u64 {
+    const NEVER: u64 = DESC::AF::SET.value
+        | DESC::CONT::SET.value
+        | DESC::SW_DIRTY::SET.value
+        // Says dirty in a writable entry; in the others it is always set.
+        | DESC::RDONLY::SET.value;
+    let merged = if respect.write { NEVER } else { NEVER | DESC::DBM::SET.value };
+    pte.raw() & !merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addr::{PhysAddr, VirtAddr};
+    use crate::granule::PTES_PER_TABLE;
+    use crate::mmu::Features;
+    use crate::sim::Sim;
+
+    const MERGE: Respect = Respect { write: false, dirty: false };
+    const FOLIO: FolioSpan = FolioSpan { first: Pfn::new(0x1000), pages: 64 };
+
+    struct Table {
+        sim: Sim,
+        page: PhysAddr,
+    }
+
+    impl Table {
+        /// Entries 0 to 63 map FOLIO, writable.
+        fn new() -> Self {
+            let sim = Sim::new(1, Features::default());
+            let page = sim.frame().unwrap();
+            let table = Table { sim, page };
+            (0..64).for_each(|i| table.set(i, Pte::user(FOLIO.first.add(i as u64)).mkwrite()));
+            table
+        }
+
+        fn at(&self, index: usize) -> PteRef {
+            PteRef::in_table(self.page, VirtAddr::new(index as u64 * Sim::PAGE))
+        }
+
+        fn get(&self, index: usize) -> Pte {
+            Pte::from_raw(self.sim.load(self.at(index).desc()))
+        }
+
+        fn set(&self, index: usize, pte: Pte) {
+            self.sim.store(self.at(index).desc(), pte.raw());
+        }
+
+        fn batch(&self, index: usize, max: usize, respect: Respect) -> Batch {
+            folio_pte_batch(&self.sim, self.at(index), self.get(index), max, FOLIO, respect)
+        }
+    }
+
+    #[test]
+    fn a_whole_folio_is_one_batch_whatever_its_af_and_dirty_state() {
+        let table = Table::new();
+        table.set(3, table.get(3).mkyoung().mkdirty());
+        assert_eq!(table.batch(0, 512, MERGE), Batch { nr: 64, any_writable: true, all_writable: true });
+        assert_eq!(table.batch(0, 7, MERGE).nr, 7);
+        assert_eq!(table.batch(0, 64, Respect { write: false, dirty: true }).nr, 3);
+    }
+
+    #[test]
+    fn a_batch_ends_at_the_folio_s_end_even_if_the_next_frame_follows() {
+        // Failure 4: the end was found by comparing entries.
+        let table = Table::new();
+        table.set(64, Pte::user(FOLIO.first.add(64)).mkwrite());
+        assert_eq!(table.batch(60, 512, MERGE).nr, 4);
+    }
+
+    #[test]
+    fn a_batch_ends_at_the_table_s_end() {
+        // Failure 5: a folio that straddles two tables.
+        let table = Table::new();
+        let last = PTES_PER_TABLE - 2;
+        table.set(last, Pte::user(FOLIO.first));
+        table.set(last + 1, Pte::user(FOLIO.first.add(1)));
+        assert_eq!(table.batch(last, 512, MERGE).nr, 2);
+    }
+
+    #[test]
+    fn holes_protnone_and_other_frames_end_a_batch() {
+        for stopper in [Pte::NONE, Pte::user(FOLIO.first.add(10)).mkprotnone(), Pte::user(FOLIO.first)] {
+            let table = Table::new();
+            table.set(10, stopper);
+            assert_eq!(table.batch(0, 64, MERGE).nr, 10, "{stopper:?}");
+        }
+    }
+
+    #[test]
+    fn write_permission_is_merged_or_respected() {
+        let table = Table::new();
+        table.set(5, table.get(5).wrprotect());
+        let merged = table.batch(0, 64, MERGE);
+        assert_eq!(merged, Batch { nr: 64, any_writable: true, all_writable: false });
+        assert_eq!(table.batch(0, 64, Respect { write: true, dirty: false }).nr, 5);
+    }
+
+    #[test]
+    fn folded_blocks_are_not_read_entry_by_entry() {
+        let table = Table::new();
+        (0..32).for_each(|i| table.set(i, table.get(i).mkcont()));
+        // Inside a block only the first entry read counts: the rest are known to agree.
+        table.set(7, Pte::NONE);
+        assert_eq!(table.batch(0, 64, MERGE).nr, 64);
+        assert_eq!(table.batch(3, 20, MERGE).nr, 20);
+    }
+}

@@ -1,0 +1,263 @@
+//! Host tests of the contpte layer: what the entries become, and by which stores, barriers and TLBIs.
+
+use std::vec::Vec;
+
+use super::*;
+use crate::addr::{Pfn, PhysAddr};
+use crate::mmu::Features;
+use crate::sim::{Op, Sim};
+use crate::tlbi::Tlbi;
+
+const ASID: Asid = Asid::new(7);
+const FRAME: Pfn = Pfn::new(0x8000);
+const FOLIO: FolioSpan = FolioSpan { first: FRAME, pages: 64 };
+
+struct Table {
+    sim: Sim,
+    page: PhysAddr,
+}
+
+impl Table {
+    fn new() -> Self {
+        let sim = Sim::new(1, Features { tlbi_range: true, ..Features::default() });
+        let page = sim.frame().unwrap();
+        Table { sim, page }
+    }
+
+    /// Entries 0 to 63 map FOLIO, writable, clean and old: four folded blocks.
+    fn folded() -> Self {
+        let table = Table::new();
+        set_ptes(&table.sim, table.at(0), Pte::user(FRAME).mkwrite(), 64);
+        table.sim.clear_ops();
+        table
+    }
+
+    fn at(&self, index: usize) -> PteRef {
+        PteRef::in_table(self.page, VirtAddr::new(0x4000_0000 + index as u64 * PAGE_SIZE))
+    }
+
+    fn get(&self, index: usize) -> Pte {
+        ptep_get_raw(&self.sim, self.at(index))
+    }
+
+    fn folded_blocks(&self) -> Vec<bool> {
+        (0..4).map(|block| (0..CONT_PTES).all(|i| self.get(block * CONT_PTES + i).is_cont())).collect()
+    }
+
+    fn no_stray_cont_bits(&self) {
+        for block in 0..4 {
+            let set = (0..CONT_PTES).filter(|i| self.get(block * CONT_PTES + i).is_cont()).count();
+            assert!(set == 0 || set == CONT_PTES, "block {block} has {set} entries with the bit");
+        }
+    }
+
+    fn tlbis(&self) -> usize {
+        self.sim.ops().iter().filter(|op| matches!(op, Op::Tlbi(_))).count()
+    }
+
+    /// No entry may go from one valid output address or contiguous bit to another without an invalid step and a
+    /// completed TLBI between.
+    fn assert_break_before_make(&self) {
+        let mut broken = false;
+        let mut flushed = false;
+        for op in self.sim.ops() {
+            match op {
+                Op::Store(_, old, new) => {
+                    let (old, new) = (Pte::from_raw(old), Pte::from_raw(new));
+                    let changed = old.pfn() != new.pfn() || old.is_cont() != new.is_cont();
+                    assert!(
+                        !(old.is_valid() && new.is_valid() && changed),
+                        "{old:?} -> {new:?} without a break"
+                    );
+                    if old.is_valid() && !new.is_valid() {
+                        (broken, flushed) = (true, false);
+                    }
+                    if new.is_valid() && broken {
+                        assert!(flushed, "made before the flush was complete");
+                    }
+                }
+                Op::Tlbi(Tlbi::Range(op)) => assert_eq!(op.pages(), CONT_PTES as u64),
+                Op::Barrier(Barrier::DsbIsh) => flushed = true,
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn aligned_blocks_are_set_folded_without_clear_or_tlbi() {
+    let table = Table::folded();
+    assert_eq!(table.folded_blocks(), [true; 4]);
+    assert_eq!(table.get(17).pfn(), FRAME.add(17));
+    assert_eq!(table.sim.counted(Event::Fold), 0);
+    assert_eq!(table.tlbis(), 0);
+}
+
+#[test]
+fn only_parts_aligned_in_va_and_pa_get_the_bit() {
+    let table = Table::new();
+    // Starts one entry late: the first 15 and the last entry are no whole block.
+    set_ptes(&table.sim, table.at(1), Pte::user(FRAME.add(1)), 48);
+    assert_eq!(table.folded_blocks(), [false, true, true, false]);
+    let table = Table::new();
+    // VA aligned, PA not (failure 12).
+    set_ptes(&table.sim, table.at(0), Pte::user(FRAME.add(1)), 32);
+    assert_eq!(table.folded_blocks(), [false; 4]);
+    table.no_stray_cont_bits();
+}
+
+#[test]
+fn a_caller_s_own_cont_bit_is_ignored() {
+    let table = Table::new();
+    set_ptes(&table.sim, table.at(3), Pte::user(FRAME.add(3)).mkcont(), 4);
+    table.no_stray_cont_bits();
+}
+
+#[test]
+fn kernel_special_and_protnone_entries_are_never_folded() {
+    for pte in [Pte::kernel(FRAME), Pte::user(FRAME).mkspecial(), Pte::user(FRAME).mkprotnone()] {
+        let table = Table::new();
+        set_ptes(&table.sim, table.at(0), pte, 16);
+        assert_eq!(table.folded_blocks(), [false; 4], "{pte:?}");
+    }
+}
+
+#[test]
+fn the_entry_that_completes_a_block_folds_it() {
+    let table = Table::new();
+    for i in 0..16 {
+        assert_eq!(table.sim.counted(Event::Fold), 0);
+        set_pte_at(&table.sim, ASID, table.at(i), Pte::user(FRAME.add(i as u64)).mkyoung(), Some(FOLIO));
+    }
+    assert_eq!(table.folded_blocks(), [true, false, false, false]);
+    table.assert_break_before_make();
+}
+
+#[test]
+fn a_block_of_two_folios_or_of_unequal_entries_is_not_folded() {
+    let half = FolioSpan { first: FRAME.add(8), pages: 8 };
+    for (odd, folio) in
+        [(None, half), (Some(Pte::user(FRAME.add(5)).mkwrite()), FOLIO), (Some(Pte::NONE), FOLIO)]
+    {
+        let table = Table::new();
+        for i in 0..16 {
+            let pte = odd.filter(|_| i == 5).unwrap_or(Pte::user(FRAME.add(i as u64)));
+            set_pte_at(&table.sim, ASID, table.at(i), pte, Some(folio));
+        }
+        assert_eq!(table.folded_blocks(), [false; 4], "{odd:?}");
+    }
+}
+
+#[test]
+fn unfold_breaks_before_it_makes_and_loses_nothing() {
+    let table = Table::folded();
+    // The walker noted an access and a write in two different entries.
+    table.sim.walker_update(table.at(18).desc(), |raw| Pte::from_raw(raw).mkyoung().raw());
+    table.sim.walker_update(table.at(30).desc(), |raw| Pte::from_raw(raw).mkyoung().mkdirty().raw());
+    unfold(&table.sim, ASID, table.at(20));
+    assert_eq!(table.folded_blocks(), [true, false, true, true]);
+    for i in 16..32 {
+        assert_eq!(table.get(i).pfn(), FRAME.add(i as u64));
+        assert!(table.get(i).is_young() && table.get(i).is_dirty());
+    }
+    table.assert_break_before_make();
+    assert_eq!(table.tlbis(), 1);
+}
+
+#[test]
+fn get_gathers_over_the_block_and_only_over_it() {
+    let table = Table::folded();
+    table.sim.walker_update(table.at(5).desc(), |raw| Pte::from_raw(raw).mkyoung().mkdirty().raw());
+    assert!(ptep_get(&table.sim, table.at(15)).is_young());
+    assert!(ptep_get(&table.sim, table.at(0)).is_dirty());
+    assert!(!ptep_get(&table.sim, table.at(16)).is_young());
+}
+
+#[test]
+fn wrprotect_of_whole_blocks_keeps_them_folded_and_issues_no_tlbi() {
+    let table = Table::folded();
+    wrprotect_ptes(&table.sim, ASID, table.at(0), 64);
+    assert_eq!(table.folded_blocks(), [true; 4]);
+    assert!((0..64).all(|i| !table.get(i).is_writable()));
+    assert_eq!((table.tlbis(), table.sim.counted(Event::Unfold)), (0, 0));
+}
+
+#[test]
+fn wrprotect_unfolds_exactly_the_partially_covered_ends() {
+    for (first, nr, folded) in [
+        (4, 40, [false, true, false, true]),
+        (16, 20, [true, true, false, true]),
+        (20, 4, [true, false, true, true]),
+        (5, 11, [false, true, true, true]),
+        (8, 16, [false, false, true, true]),
+        (0, 63, [true, true, true, false]),
+    ] {
+        let table = Table::folded();
+        wrprotect_ptes(&table.sim, ASID, table.at(first), nr);
+        assert_eq!(table.folded_blocks(), folded, "{nr} from {first}");
+        for i in 0..64 {
+            assert_eq!(table.get(i).is_writable(), !(first..first + nr).contains(&i), "entry {i}");
+        }
+        table.no_stray_cont_bits();
+        table.assert_break_before_make();
+    }
+}
+
+#[test]
+fn wrprotect_does_not_lose_a_dirty_state_hardware_sets_meanwhile() {
+    let table = Table::folded();
+    table.sim.walker_update(table.at(2).desc(), |raw| Pte::from_raw(raw).mkyoung().mkdirty().raw());
+    wrprotect_ptes(&table.sim, ASID, table.at(0), 64);
+    assert!(table.get(2).is_dirty() && !table.get(3).is_dirty());
+    // Entries that hardware could still change were exchanged atomically, settled ones stored.
+    assert_eq!(table.sim.counted(Event::PteAtomics), 63);
+}
+
+#[test]
+fn clearing_whole_blocks_needs_no_unfold_and_parts_do() {
+    let table = Table::folded();
+    clear_full_ptes(&table.sim, ASID, table.at(16), 40);
+    assert_eq!(table.sim.counted(Event::Unfold), 1);
+    assert_eq!(table.folded_blocks(), [true, false, false, false]);
+    assert!((0..64).all(|i| table.get(i).is_none() == (16..56).contains(&i)));
+    table.no_stray_cont_bits();
+}
+
+#[test]
+fn a_block_with_a_young_dirty_sibling_is_not_mistaken_for_done() {
+    // Failure 1: page 3 dirty, then page 7 written, on a CPU without hardware AF and dirty state.
+    let table = Table::folded();
+    table.sim.walker_update(table.at(3).desc(), |raw| Pte::from_raw(raw).mkyoung().mkdirty().raw());
+    let wanted = table.get(7).mkyoung().mkdirty();
+    assert!(set_access_flags(&table.sim, ASID, table.at(7), wanted));
+    assert!((0..16).all(|i| table.get(i).is_hw_dirty() && table.get(i).is_young()));
+    assert_eq!(table.folded_blocks(), [true; 4]);
+    assert_eq!(table.tlbis(), 1, "failure 2: the block must be flushed");
+    assert!(!set_access_flags(&table.sim, ASID, table.at(7), wanted), "now it is spurious");
+}
+
+#[test]
+fn write_permission_of_one_entry_unfolds_of_a_whole_block_does_not() {
+    let table = Table::folded();
+    wrprotect_ptes(&table.sim, ASID, table.at(0), 64);
+    let wanted = table.get(7).mkwrite().mkdirty().mkyoung();
+    assert!(set_access_flags(&table.sim, ASID, table.at(7), wanted));
+    assert_eq!(table.folded_blocks(), [false, true, true, true]);
+    assert!((0..16).all(|i| table.get(i).is_writable() == (i == 7)));
+    table.sim.clear_ops();
+    make_writable_ptes(&table.sim, ASID, table.at(16), 32);
+    assert_eq!(table.folded_blocks(), [false, true, true, true]);
+    assert!((16..48).all(|i| table.get(i).is_hw_dirty()));
+    assert_eq!(table.tlbis(), 1);
+}
+
+#[test]
+fn clearing_one_entry_of_a_block_unfolds_and_returns_what_was_noted() {
+    let table = Table::folded();
+    table.sim.walker_update(table.at(9).desc(), |raw| Pte::from_raw(raw).mkyoung().mkdirty().raw());
+    let old = ptep_clear_flush(&table.sim, ASID, table.at(4));
+    assert!(old.is_dirty() && old.pfn() == FRAME.add(4));
+    assert!(table.get(4).is_none() && table.get(5).is_valid());
+    table.no_stray_cont_bits();
+    assert_eq!(table.tlbis(), 2, "the block for the unfold, then the page");
+}

@@ -1,0 +1,448 @@
+//! What one stage-1 descriptor says, bit by bit, and the transformations the kernel applies to it.
+//!
+//! A [`Pte`] is a value, not a place: nothing here touches a table. Names follow Linux's `pgtable.h`.
+//!
+//! # Writable and dirty
+//!
+//! The same bits serve CPUs with and without hardware dirty state management (FEAT_HAFDBS). *Writable* is the DBM
+//! bit: with the feature it lets hardware clear RDONLY at the first write, without it the CPU ignores it and the
+//! write faults into software, which does the same. *Dirty* is RDONLY clear on a writable entry, or the software bit
+//! SW_DIRTY, which keeps the fact when the entry is write-protected.
+//!
+//! | | WRITE (DBM) | RDONLY (AP\[2\]) | SW_DIRTY |
+//! |---|---|---|---|
+//! | read-only, clean | 0 | 1 | 0 |
+//! | read-only, dirty | 0 | 1 | 1 |
+//! | writable, clean | 1 | 1 | 0 |
+//! | writable, dirty | 1 | 0 | any |
+
+use core::fmt;
+
+use crate::addr::{Pfn, PhysAddr};
+use crate::granule::{PAGE_SHIFT, PAGE_SIZE};
+
+mod bits;
+
+pub use bits::DESC;
+
+const VALID: u64 = DESC::VALID::SET.value;
+const TABLE: u64 = DESC::TABLE::SET.value;
+const USER: u64 = DESC::USER::SET.value;
+const RDONLY: u64 = DESC::RDONLY::SET.value;
+const AF: u64 = DESC::AF::SET.value;
+const NG: u64 = DESC::NG::SET.value;
+const WRITE: u64 = DESC::DBM::SET.value;
+const CONT: u64 = DESC::CONT::SET.value;
+const PXN: u64 = DESC::PXN::SET.value;
+const UXN: u64 = DESC::UXN::SET.value;
+const SW_DIRTY: u64 = DESC::SW_DIRTY::SET.value;
+const SW_SPECIAL: u64 = DESC::SW_SPECIAL::SET.value;
+const SW_PROTNONE: u64 = DESC::SW_PROTNONE::SET.value;
+const OA_MASK: u64 = DESC::OA.mask << DESC::OA.shift;
+
+/// A leaf descriptor: a page at level 3, or a block above.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+#[repr(transparent)]
+pub struct Pte(u64);
+
+impl Pte {
+    /// The empty entry: neither valid nor present.
+    pub const NONE: Pte = Pte(0);
+
+    /// A valid, old, clean, read-only, non-executable, non-global user page of normal memory.
+    pub const fn user(pfn: Pfn) -> Pte {
+        Pte(pfn.addr().get()
+            | VALID
+            | TABLE
+            | DESC::ATTR_INDEX::Normal.value
+            | USER
+            | RDONLY
+            | DESC::SH::Inner.value
+            | NG
+            | PXN
+            | UXN)
+    }
+
+    /// A valid, young, global kernel page of normal memory, readable only: not writable, not executable.
+    pub const fn kernel(pfn: Pfn) -> Pte {
+        Pte(pfn.addr().get()
+            | VALID
+            | TABLE
+            | DESC::ATTR_INDEX::Normal.value
+            | RDONLY
+            | DESC::SH::Inner.value
+            | AF
+            | PXN
+            | UXN)
+    }
+
+    /// The entry whose bits are `raw`.
+    #[inline]
+    pub const fn from_raw(raw: u64) -> Pte {
+        Pte(raw)
+    }
+
+    /// The entry's bits, as stored in a table.
+    #[inline]
+    pub const fn raw(self) -> u64 {
+        self.0
+    }
+
+    const fn with(self, bits: u64) -> Pte {
+        Pte(self.0 | bits)
+    }
+
+    const fn without(self, bits: u64) -> Pte {
+        Pte(self.0 & !bits)
+    }
+
+    const fn has(self, bits: u64) -> bool {
+        self.0 & bits == bits
+    }
+
+    /// Whether hardware translates through it.
+    #[inline]
+    pub const fn is_valid(self) -> bool {
+        self.has(VALID)
+    }
+
+    /// Whether it maps a frame for the kernel, be it valid or PROT_NONE.
+    #[inline]
+    pub const fn is_present(self) -> bool {
+        self.0 & (VALID | SW_PROTNONE) != 0
+    }
+
+    /// Whether it is the empty entry.
+    #[inline]
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether it keeps a frame that no access may reach.
+    #[inline]
+    pub const fn is_protnone(self) -> bool {
+        self.0 & (VALID | SW_PROTNONE) == SW_PROTNONE
+    }
+
+    /// Whether the contiguous bit is set.
+    #[inline]
+    pub const fn is_cont(self) -> bool {
+        self.has(CONT)
+    }
+
+    /// Whether the mapping permits writes (though the first may have to set the dirty state).
+    #[inline]
+    pub const fn is_writable(self) -> bool {
+        self.has(WRITE)
+    }
+
+    /// Whether hardware lets a write through as it stands.
+    #[inline]
+    pub const fn is_hw_dirty(self) -> bool {
+        self.0 & (WRITE | RDONLY) == WRITE
+    }
+
+    /// Whether the page was written through this entry.
+    #[inline]
+    pub const fn is_dirty(self) -> bool {
+        self.is_hw_dirty() || self.has(SW_DIRTY)
+    }
+
+    /// Whether the page was accessed through this entry (access flag).
+    #[inline]
+    pub const fn is_young(self) -> bool {
+        self.has(AF)
+    }
+
+    /// Whether its frame is not counted.
+    #[inline]
+    pub const fn is_special(self) -> bool {
+        self.has(SW_SPECIAL)
+    }
+
+    /// Whether EL0 may access.
+    #[inline]
+    pub const fn is_user(self) -> bool {
+        self.has(USER)
+    }
+
+    /// Whether EL0 may execute from it.
+    #[inline]
+    pub const fn is_user_exec(self) -> bool {
+        self.has(USER) && !self.has(UXN)
+    }
+
+    /// Whether hardware can change nothing in this entry any more: AF is set, and the dirty state is settled.
+    /// Hardware only ever sets AF, and clears RDONLY only where DBM is set (Arm ARM, D8.5 "Hardware management of
+    /// the Access flag / dirty state"), so such an entry may be replaced by a plain store under the lock.
+    #[inline]
+    pub const fn is_hw_settled(self) -> bool {
+        self.has(AF) && self.0 & (WRITE | RDONLY) != (WRITE | RDONLY)
+    }
+
+    /// The frame it maps; for a block the first.
+    #[inline]
+    pub const fn pfn(self) -> Pfn {
+        Pfn::new((self.0 & OA_MASK) >> PAGE_SHIFT)
+    }
+
+    /// The same attributes for the frame `pages` further up.
+    #[inline]
+    pub const fn advance(self, pages: u64) -> Pte {
+        Pte(self.0 + pages * PAGE_SIZE)
+    }
+
+    /// Accessed.
+    #[inline]
+    pub const fn mkyoung(self) -> Pte {
+        self.with(AF)
+    }
+
+    /// Not accessed.
+    #[inline]
+    pub const fn mkold(self) -> Pte {
+        self.without(AF)
+    }
+
+    /// Written.
+    #[inline]
+    pub const fn mkdirty(self) -> Pte {
+        let dirty = self.with(SW_DIRTY);
+        if dirty.is_writable() { dirty.without(RDONLY) } else { dirty }
+    }
+
+    /// Not written: the next write is noticed.
+    #[inline]
+    pub const fn mkclean(self) -> Pte {
+        self.without(SW_DIRTY).with(RDONLY)
+    }
+
+    /// Writable; a dirty entry lets writes through at once.
+    #[inline]
+    pub const fn mkwrite(self) -> Pte {
+        let write = self.with(WRITE);
+        if self.has(SW_DIRTY) { write.without(RDONLY) } else { write }
+    }
+
+    /// Not writable. A dirty state that only hardware knew moves to the software bit: losing it is losing data.
+    #[inline]
+    pub const fn wrprotect(self) -> Pte {
+        let keep = if self.is_hw_dirty() { self.with(SW_DIRTY) } else { self };
+        keep.without(WRITE).with(RDONLY)
+    }
+
+    /// Part of a contiguous block.
+    #[inline]
+    pub const fn mkcont(self) -> Pte {
+        self.with(CONT)
+    }
+
+    /// Not part of a contiguous block.
+    #[inline]
+    pub const fn mknoncont(self) -> Pte {
+        self.without(CONT)
+    }
+
+    /// Maps an uncounted frame.
+    #[inline]
+    pub const fn mkspecial(self) -> Pte {
+        self.with(SW_SPECIAL)
+    }
+
+    /// Executable at EL0.
+    #[inline]
+    pub const fn mkexec(self) -> Pte {
+        self.without(UXN)
+    }
+
+    /// Not executable at EL0.
+    #[inline]
+    pub const fn mknoexec(self) -> Pte {
+        self.with(UXN)
+    }
+
+    /// Executable at EL1, for kernel text.
+    pub const fn mkkernelexec(self) -> Pte {
+        self.without(PXN)
+    }
+
+    /// Writable by the kernel, at once and for good (kernel entries have no dirty state).
+    pub const fn mkkernelwrite(self) -> Pte {
+        self.without(RDONLY)
+    }
+
+    /// Device memory (Device-nGnRE, MAIR index 1): no speculation, no gathering.
+    pub const fn mkdevice(self) -> Pte {
+        Pte(self.0 & !(DESC::ATTR_INDEX.mask << DESC::ATTR_INDEX.shift) | DESC::ATTR_INDEX::Device.value)
+    }
+
+    /// A block descriptor (levels 1 and 2) with the same attributes.
+    pub const fn mkblock(self) -> Pte {
+        self.without(TABLE)
+    }
+
+    /// No access for anyone, frame kept (PROT_NONE). Never part of a contiguous block.
+    #[inline]
+    pub const fn mkprotnone(self) -> Pte {
+        self.without(VALID | CONT).with(SW_PROTNONE)
+    }
+
+    /// Valid again after [`Pte::mkprotnone`].
+    #[inline]
+    pub const fn mkvalid(self) -> Pte {
+        self.without(SW_PROTNONE).with(VALID)
+    }
+
+    /// What must be equal in all entries of a block once the frame is set aside: everything but the access flag and
+    /// the dirty state (RDONLY of a writable entry, SW_DIRTY), which hardware sets in single entries.
+    #[inline]
+    pub const fn block_attributes(self) -> u64 {
+        let rdonly = if self.is_writable() { RDONLY } else { 0 };
+        self.0 & !(OA_MASK | AF | SW_DIRTY | rdonly)
+    }
+
+    /// This entry with the access flag and dirty state of `other` added.
+    #[inline]
+    pub const fn gather(self, other: Pte) -> Pte {
+        let aged = if other.is_young() { self.mkyoung() } else { self };
+        if other.is_dirty() { aged.mkdirty() } else { aged }
+    }
+}
+
+impl fmt::Debug for Pte {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_none() {
+            return f.write_str("none");
+        }
+        write!(f, "pfn {:#x}", self.pfn().get())?;
+        let flags = [
+            (self.is_protnone(), "protnone"),
+            (self.is_user(), "user"),
+            (self.is_writable(), "write"),
+            (self.is_dirty(), "dirty"),
+            (self.is_young(), "young"),
+            (self.is_cont(), "cont"),
+            (self.is_special(), "special"),
+            (self.is_user_exec(), "exec"),
+        ];
+        flags.iter().filter(|(set, _)| *set).try_for_each(|(_, name)| write!(f, " {name}"))
+    }
+}
+
+/// A table descriptor of level 0 to 2: where the next level's table is. Its attribute bits are left zero: every
+/// permission is in the leaf. Arm ARM, D8.3.1 "Table descriptor format".
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub struct TableDesc(u64);
+
+impl TableDesc {
+    /// Points at the table at `table`, a page-aligned address.
+    #[inline]
+    pub const fn new(table: PhysAddr) -> Self {
+        TableDesc(table.get() | VALID | TABLE)
+    }
+
+    /// The descriptor's bits.
+    #[inline]
+    pub const fn raw(self) -> u64 {
+        self.0
+    }
+}
+
+/// What an entry above the last level holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Upper {
+    /// Nothing: the range it covers is not mapped.
+    Absent,
+    /// The next level's table.
+    Table(PhysAddr),
+    /// A block.
+    Block(Pte),
+}
+
+impl Upper {
+    /// Decodes an entry of level 0 to 2.
+    #[inline]
+    pub const fn decode(raw: u64) -> Upper {
+        if raw & VALID == 0 {
+            Upper::Absent
+        } else if raw & TABLE != 0 {
+            Upper::Table(PhysAddr::new(raw & OA_MASK))
+        } else {
+            Upper::Block(Pte(raw))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page() -> Pte {
+        Pte::user(Pfn::new(0x40123))
+    }
+
+    #[test]
+    fn a_user_page_is_what_the_architecture_expects() {
+        // Valid page, AttrIndx 0, AP = EL0 read-only, inner shareable, nG, PXN and UXN.
+        assert_eq!(page().raw(), 0x0060_0000_4012_3bc3);
+    }
+
+    #[test]
+    fn write_protection_keeps_the_dirty_state() {
+        // Contpte reference: a lost dirty state is lost data.
+        let hw_dirty = Pte::from_raw(page().mkwrite().raw() & !RDONLY);
+        assert!(hw_dirty.is_dirty());
+        let protected = hw_dirty.wrprotect();
+        assert!(!protected.is_writable() && protected.has(RDONLY) && protected.is_dirty());
+        assert!(!page().mkwrite().wrprotect().is_dirty());
+    }
+
+    #[test]
+    fn writable_again_after_protection_lets_writes_through_if_dirty() {
+        // RW -> PROT_NONE -> RW must not end software-dirty but hardware-clean: without hardware dirty state
+        // management that faults for ever.
+        let back = page().mkwrite().mkdirty().mkprotnone().wrprotect().mkvalid().mkwrite();
+        assert!(back.is_hw_dirty());
+    }
+
+    #[test]
+    fn a_clean_writable_entry_notices_the_first_write() {
+        let clean = page().mkwrite();
+        assert!(clean.is_writable() && !clean.is_hw_dirty());
+        assert!(clean.mkdirty().is_hw_dirty());
+    }
+
+    #[test]
+    fn only_af_and_dirty_may_differ_in_a_block() {
+        let base = page().mkwrite();
+        assert_eq!(base.block_attributes(), base.mkyoung().mkdirty().advance(3).block_attributes());
+        assert_ne!(base.block_attributes(), base.wrprotect().block_attributes());
+        assert_ne!(base.block_attributes(), base.mkexec().block_attributes());
+        assert_eq!(page().block_attributes(), page().mkdirty().block_attributes());
+    }
+
+    #[test]
+    fn protnone_is_present_but_not_valid_and_not_cont() {
+        let none = page().mkcont().mkprotnone();
+        assert!(none.is_present() && !none.is_valid() && none.is_protnone() && !none.is_cont());
+        assert_eq!(none.pfn(), page().pfn());
+        assert!(Pte::NONE.is_none() && !Pte::NONE.is_present());
+    }
+
+    #[test]
+    fn hardware_can_still_change_old_or_clean_writable_entries_only() {
+        assert!(!page().is_hw_settled());
+        assert!(page().mkyoung().is_hw_settled());
+        assert!(!page().mkyoung().mkwrite().is_hw_settled());
+        assert!(page().mkyoung().mkwrite().mkdirty().is_hw_settled());
+    }
+
+    #[test]
+    fn upper_entries_decode() {
+        let table = PhysAddr::new(0x4567_8000);
+        assert_eq!(Upper::decode(TableDesc::new(table).raw()), Upper::Table(table));
+        assert_eq!(Upper::decode(0), Upper::Absent);
+        assert!(matches!(Upper::decode(page().mkblock().raw()), Upper::Block(_)));
+    }
+}

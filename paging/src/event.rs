@@ -1,0 +1,91 @@
+//! What is counted: the work that hardware charges for, which an instruction count does not show.
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal),* $(,)?) => {
+        /// A countable event. Counts are added per operation, not per entry, so that counting costs next to nothing.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(usize)]
+        pub enum Event {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Event {
+            /// Every event, in the order of their numbers.
+            pub const ALL: [Event; [$($name),*].len()] = [$(Event::$variant),*];
+
+            /// How many events there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The name under which `/proc/vmstat` shows it.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Event::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// Stores to translation tables.
+    PteStores = "pte_stores",
+    /// Atomic read-modify-writes of descriptors.
+    PteAtomics = "pte_atomics",
+    /// TLBIs by address.
+    TlbiVa = "tlbi_va",
+    /// TLBIs by range.
+    TlbiRange = "tlbi_range",
+    /// TLBIs of a whole address space.
+    TlbiAsid = "tlbi_asid",
+    /// TLBIs of everything.
+    TlbiAll = "tlbi_all",
+    /// Pages covered by TLBIs by address and by range.
+    TlbiPages = "tlbi_pages",
+    /// DSB ISHST, before TLBIs.
+    DsbIshst = "dsb_ishst",
+    /// DSB ISH, after TLBIs.
+    DsbIsh = "dsb_ish",
+    /// Instruction barriers for translation changes.
+    Isb = "isb",
+    /// Contpte blocks made of single entries, by break-before-make.
+    Fold = "contpte_fold",
+    /// Contpte blocks taken apart, by break-before-make.
+    Unfold = "contpte_unfold",
+    /// Calls of `set_ptes`.
+    SetPtesBatches = "set_ptes_batches",
+    /// Calls of `wrprotect_ptes`.
+    WrprotectBatches = "wrprotect_batches",
+    /// Batches of PTEs that fork copied.
+    ForkBatches = "fork_batches",
+    /// Contpte blocks that fork copied whole.
+    ForkBlocks = "fork_blocks",
+    /// Atomic updates of folio reference and mapping counts.
+    FolioRefUpdates = "folio_ref_updates",
+    /// Frames zeroed.
+    FramesZeroed = "frames_zeroed",
+    /// Frames copied.
+    FramesCopied = "frames_copied",
+    /// Page faults taken.
+    PageFaults = "pgfault",
+    /// Write faults resolved by copying.
+    CowCopy = "cow_copy",
+    /// Write faults resolved by reusing the folio.
+    CowReuse = "cow_reuse",
+    /// Anonymous faults that got a smaller folio than the policy asked for.
+    AnonFallback = "anon_fault_fallback",
+    /// Forks completed.
+    Forks = "forks",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_index_the_list() {
+        for (number, event) in Event::ALL.iter().enumerate() {
+            assert_eq!(*event as usize, number);
+        }
+        assert_eq!(Event::Unfold.name(), "contpte_unfold");
+    }
+}

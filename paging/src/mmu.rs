@@ -1,0 +1,94 @@
+//! The machine as this crate sees it: descriptor accesses, barriers and TLB maintenance.
+
+use crate::addr::DescAddr;
+use crate::event::Event;
+use crate::tlbi::Tlbi;
+
+/// An address space identifier, 1 to 65,535. Arm ARM, D8.16.3 "ASID".
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Asid(u16);
+
+impl Asid {
+    /// No identifier: the address space never ran since it was made, so no TLB holds anything of it. The number is
+    /// what the empty table is loaded with.
+    pub const NONE: Asid = Asid(0);
+
+    /// Wraps an identifier as TTBR0_EL1 holds it; 0 is [`Asid::NONE`].
+    #[inline]
+    pub const fn new(number: u16) -> Self {
+        Asid(number)
+    }
+
+    /// The identifier's number.
+    #[inline]
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+
+    /// Whether this is [`Asid::NONE`].
+    #[inline]
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// A barrier that table maintenance needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Barrier {
+    /// DSB ISHST: stores before it are visible to the walkers of all CPUs.
+    DsbIshst,
+    /// DSB ISH: TLBIs that this CPU issued before it are complete on all CPUs.
+    DsbIsh,
+    /// DSB NSH: local TLBIs are complete on this CPU.
+    DsbNsh,
+    /// ISB: this CPU's next instructions see it all.
+    Isb,
+}
+
+/// What the CPU can do, as far as table maintenance cares.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Features {
+    /// FEAT_TLBIRANGE: TLBI by range of addresses.
+    pub tlbi_range: bool,
+    /// FEAT_TTL: TLBIs take a level hint.
+    pub ttl: bool,
+    /// Hardware sets the access flag.
+    pub hw_af: bool,
+    /// Hardware manages dirty state.
+    pub hw_dirty: bool,
+    /// FEAT_BBM level: 0, 1 or 2.
+    pub bbm_level: u8,
+}
+
+/// One CPU's view of memory and of the machine's TLBs.
+///
+/// On EL1 each method is one instruction, or none. A host implements it over plain memory. Methods take `&self`:
+/// what they change is the machine's, shared by all CPUs.
+pub trait Mmu {
+    /// Reads a descriptor (a 64-bit single-copy atomic load).
+    fn load(&self, at: DescAddr) -> u64;
+
+    /// Writes a descriptor (a 64-bit single-copy atomic store).
+    fn store(&self, at: DescAddr, value: u64);
+
+    /// Writes a descriptor and returns what it replaced, atomically towards the hardware walker.
+    fn swap(&self, at: DescAddr, value: u64) -> u64;
+
+    /// Replaces `old` by `new`, atomically towards the hardware walker.
+    ///
+    /// # Errors
+    /// The descriptor's value if it was not `old`; nothing was written.
+    fn compare_exchange(&self, at: DescAddr, old: u64, new: u64) -> Result<(), u64>;
+
+    /// Executes a barrier.
+    fn barrier(&self, barrier: Barrier);
+
+    /// Issues a TLBI. It is complete only after the barrier that [`crate::flush::Issued::sync`] executes.
+    fn tlbi(&self, tlbi: Tlbi);
+
+    /// What the CPU can do. Equal on all CPUs of a machine.
+    fn features(&self) -> Features;
+
+    /// Adds `n` to the count of `event`.
+    fn count(&self, event: Event, n: u64);
+}

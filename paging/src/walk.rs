@@ -1,0 +1,373 @@
+//! Finding last-level entries, allocating the tables that lead to them, and unlinking tables.
+//!
+//! A table page is zeroed before it is linked, and a walk that races with the link sees either nothing or the zeroed
+//! table. Unlinked tables go to the caller, who frees them only after a flush that covers walk caches.
+
+use core::ops::ControlFlow;
+
+use crate::addr::{DescAddr, PhysAddr, VirtAddr};
+use crate::desc::{Pte, TableDesc, Upper};
+use crate::event::Event;
+use crate::granule::{CONT_PTES, PAGE_SIZE, PTES_PER_TABLE};
+use crate::level::Level;
+use crate::mmu::{Barrier, Mmu};
+
+/// The place of one last-level entry, with the address it translates. Linux passes the pair `(ptep, addr)`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PteRef {
+    desc: DescAddr,
+    va: VirtAddr,
+}
+
+impl PteRef {
+    /// The entry for `va` in the last-level table at `table`.
+    #[inline]
+    pub const fn in_table(table: PhysAddr, va: VirtAddr) -> Self {
+        PteRef { desc: entry(table, Level::PTE, va), va: va.align_down(PAGE_SIZE) }
+    }
+
+    /// Where the entry is.
+    #[inline]
+    pub const fn desc(self) -> DescAddr {
+        self.desc
+    }
+
+    /// The first address the entry translates.
+    #[inline]
+    pub const fn va(self) -> VirtAddr {
+        self.va
+    }
+
+    /// The entry `n` further up. The caller ensures that it is in the same table.
+    #[inline]
+    pub const fn add(self, n: usize) -> Self {
+        PteRef { desc: self.desc.add(8 * n as u64), va: self.va.add(n as u64 * PAGE_SIZE) }
+    }
+
+    /// The first entry of the contpte block around this one.
+    #[inline]
+    pub const fn cont_start(self) -> Self {
+        PteRef { desc: self.desc.align_down(8 * CONT_PTES as u64), va: self.va.cont_start() }
+    }
+
+    /// The 0-based index in its contpte block.
+    #[inline]
+    pub const fn cont_index(self) -> usize {
+        (self.desc.get() >> 3) as usize & (CONT_PTES - 1)
+    }
+
+    /// Entries from this one to the end of its table, itself included.
+    #[inline]
+    pub const fn left_in_table(self) -> usize {
+        PTES_PER_TABLE - ((self.desc.get() >> 3) as usize & (PTES_PER_TABLE - 1))
+    }
+}
+
+/// The place of the entry for `va` in the table of `level` at `table`.
+#[inline]
+pub const fn entry(table: PhysAddr, level: Level, va: VirtAddr) -> DescAddr {
+    DescAddr::new(table.get() + 8 * level.index(va) as u64)
+}
+
+/// What a walk to the last level found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Walk {
+    /// A last-level table; this is the entry in it, whatever it holds.
+    Pte(PteRef),
+    /// A block at this level.
+    Block(Pte, Level),
+    /// Nothing from this level down.
+    Absent(Level),
+}
+
+/// Walks from the top-level table `root` towards the last-level entry for `va`.
+#[inline]
+pub fn walk<M: Mmu>(mmu: &M, root: PhysAddr, va: VirtAddr) -> Walk {
+    let mut table = root;
+    let mut level = Level::TOP;
+    while let Some(next) = level.next() {
+        match Upper::decode(mmu.load(entry(table, level, va))) {
+            Upper::Absent => return Walk::Absent(level),
+            Upper::Block(block) => return Walk::Block(block, level),
+            Upper::Table(below) => table = below,
+        }
+        level = next;
+    }
+    Walk::Pte(PteRef::in_table(table, va))
+}
+
+/// The last-level entry for `va`, if its table exists.
+#[inline]
+pub fn lookup<M: Mmu>(mmu: &M, root: PhysAddr, va: VirtAddr) -> Option<PteRef> {
+    match walk(mmu, root, va) {
+        Walk::Pte(at) => Some(at),
+        Walk::Block(..) | Walk::Absent(_) => None,
+    }
+}
+
+/// Why a table or an entry could not be made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TableError {
+    /// No frame for a table: the allocator's answer.
+    NoMemory,
+    /// A block stands where a table is needed; the caller maps over something that is mapped.
+    Occupied,
+}
+
+/// Links the zeroed page `table` under the empty upper entry `at`.
+pub fn link_table<M: Mmu>(mmu: &M, at: DescAddr, table: PhysAddr) {
+    // The walker must see the zeroes before it can see the table (Linux: pmd_install).
+    mmu.count(Event::DsbIshst, 1);
+    mmu.barrier(Barrier::DsbIshst);
+    mmu.count(Event::PteStores, 1);
+    mmu.store(at, TableDesc::new(table).raw());
+}
+
+/// The table of level `to` on the way to `va`, made with what is missing above it. `alloc` gives zeroed pages.
+///
+/// # Errors
+/// `NoMemory` when `alloc` gives none (tables made so far stay linked, empty); `Occupied` under a block.
+pub fn table_alloc<M: Mmu>(
+    mmu: &M,
+    root: PhysAddr,
+    va: VirtAddr,
+    to: Level,
+    alloc: &mut impl FnMut() -> Option<PhysAddr>,
+) -> Result<PhysAddr, TableError> {
+    let mut table = root;
+    let mut level = Level::TOP;
+    while level < to {
+        let at = entry(table, level, va);
+        table = match Upper::decode(mmu.load(at)) {
+            Upper::Table(below) => below,
+            Upper::Block(_) => return Err(TableError::Occupied),
+            Upper::Absent => {
+                let fresh = alloc().ok_or(TableError::NoMemory)?;
+                link_table(mmu, at, fresh);
+                fresh
+            }
+        };
+        level = level.next().expect("`to` is a level, so there is one below all above it");
+    }
+    Ok(table)
+}
+
+/// The last-level entry for `va`, its tables made if need be.
+///
+/// # Errors
+/// As [`table_alloc`].
+#[inline]
+pub fn lookup_alloc<M: Mmu>(
+    mmu: &M,
+    root: PhysAddr,
+    va: VirtAddr,
+    alloc: &mut impl FnMut() -> Option<PhysAddr>,
+) -> Result<PteRef, TableError> {
+    table_alloc(mmu, root, va, Level::PTE, alloc).map(|table| PteRef::in_table(table, va))
+}
+
+/// The entries of each last-level table between two addresses: pairs of the first entry and how many of that table
+/// lie in the range. Absent tables are skipped a whole upper entry at a time.
+pub struct Tables<'m, M> {
+    mmu: &'m M,
+    root: PhysAddr,
+    at: VirtAddr,
+    end: VirtAddr,
+}
+
+/// Iterates over the last-level tables below `root` from `start` to before `end`, both page-aligned.
+pub fn tables<M: Mmu>(mmu: &M, root: PhysAddr, start: VirtAddr, end: VirtAddr) -> Tables<'_, M> {
+    Tables { mmu, root, at: start, end }
+}
+
+impl<M: Mmu> Iterator for Tables<'_, M> {
+    type Item = (PteRef, usize);
+
+    fn next(&mut self) -> Option<(PteRef, usize)> {
+        while self.at < self.end {
+            match walk(self.mmu, self.root, self.at) {
+                Walk::Pte(first) => {
+                    let nr = first.left_in_table().min(self.at.pages_to(self.end));
+                    self.at = self.at.add(nr as u64 * PAGE_SIZE);
+                    return Some((first, nr));
+                }
+                Walk::Absent(level) | Walk::Block(_, level) => self.at = level.entry_end(self.at),
+            }
+        }
+        None
+    }
+}
+
+/// Unlinks the tables below `root` that translate nothing outside `start..end`; the top-level table stays. Their
+/// entries are empty already. `unlinked` receives each; it may be freed after a flush of the whole address space.
+pub fn unlink_tables<M: Mmu>(
+    mmu: &M,
+    root: PhysAddr,
+    start: VirtAddr,
+    end: VirtAddr,
+    unlinked: &mut impl FnMut(PhysAddr),
+) {
+    unlink_below(mmu, root, Level::TOP, start, end, unlinked);
+}
+
+fn unlink_below<M: Mmu>(
+    mmu: &M,
+    table: PhysAddr,
+    level: Level,
+    start: VirtAddr,
+    end: VirtAddr,
+    unlinked: &mut impl FnMut(PhysAddr),
+) {
+    let Some(below) = level.next() else { return };
+    let mut at = start;
+    while at < end {
+        let next = level.entry_end(at);
+        let slot = entry(table, level, at);
+        if let Upper::Table(child) = Upper::decode(mmu.load(slot)) {
+            unlink_below(mmu, child, below, at, next.min(end), unlinked);
+            if at.is_aligned(level.entry_size()) && next <= end {
+                mmu.count(Event::PteStores, 1);
+                mmu.store(slot, 0);
+                unlinked(child);
+            }
+        }
+        at = next;
+    }
+}
+
+/// Visits the whole tree below `root`, children before parents: for taking apart an address space that no CPU
+/// translates through any more. `leaf` sees each last-level table with the address it begins at, `table` each table
+/// after its children, the root last.
+pub fn dismantle<M: Mmu>(
+    mmu: &M,
+    root: PhysAddr,
+    leaf: &mut impl FnMut(PteRef),
+    table: &mut impl FnMut(PhysAddr),
+) {
+    dismantle_below(mmu, root, Level::TOP, VirtAddr::new(0), leaf, table);
+}
+
+fn dismantle_below<M: Mmu>(
+    mmu: &M,
+    page: PhysAddr,
+    level: Level,
+    base: VirtAddr,
+    leaf: &mut impl FnMut(PteRef),
+    table: &mut impl FnMut(PhysAddr),
+) {
+    match level.next() {
+        None => leaf(PteRef::in_table(page, base)),
+        Some(below) => {
+            for index in 0..PTES_PER_TABLE as u64 {
+                let slot = DescAddr::new(page.get() + 8 * index);
+                if let Upper::Table(child) = Upper::decode(mmu.load(slot)) {
+                    let va = base.add(index << level.shift());
+                    dismantle_below(mmu, child, below, va, leaf, table);
+                }
+            }
+        }
+    }
+    table(page);
+}
+
+/// Calls `f` with every present last-level entry from `start` to before `end`, in order.
+pub fn for_each_present<M: Mmu>(
+    mmu: &M,
+    root: PhysAddr,
+    start: VirtAddr,
+    end: VirtAddr,
+    mut f: impl FnMut(PteRef, Pte) -> ControlFlow<()>,
+) {
+    for (first, nr) in tables(mmu, root, start, end) {
+        for index in 0..nr {
+            let at = first.add(index);
+            let pte = Pte::from_raw(mmu.load(at.desc()));
+            if pte.is_present() && f(at, pte).is_break() {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addr::Pfn;
+    use crate::mmu::Features;
+    use crate::sim::Sim;
+    use std::vec::Vec;
+
+    fn setup() -> (Sim, PhysAddr) {
+        let sim = Sim::new(64, Features::default());
+        let root = sim.frame().unwrap();
+        (sim, root)
+    }
+
+    fn map(sim: &Sim, root: PhysAddr, va: u64) -> PteRef {
+        let at = lookup_alloc(sim, root, VirtAddr::new(va), &mut || sim.frame()).unwrap();
+        sim.store(at.desc(), Pte::user(Pfn::new(va >> 12)).raw());
+        at
+    }
+
+    #[test]
+    fn an_entry_is_found_where_it_was_made() {
+        let (sim, root) = setup();
+        let at = map(&sim, root, 0x1234_5678_9000);
+        assert_eq!(lookup(&sim, root, VirtAddr::new(0x1234_5678_9fff)).unwrap(), at);
+        assert!(matches!(walk(&sim, root, VirtAddr::new(0x4000_0000)), Walk::Absent(_)));
+    }
+
+    #[test]
+    fn running_out_of_tables_is_an_error_and_harmless() {
+        let sim = Sim::new(3, Features::default());
+        let root = sim.frame().unwrap();
+        let va = VirtAddr::new(0x1000);
+        assert_eq!(lookup_alloc(&sim, root, va, &mut || sim.frame()), Err(TableError::NoMemory));
+        assert_eq!(lookup(&sim, root, va), None);
+    }
+
+    #[test]
+    fn tables_are_clipped_to_the_range_and_holes_skipped() {
+        let (sim, root) = setup();
+        map(&sim, root, 0x1f_f000);
+        map(&sim, root, 0x20_0000);
+        map(&sim, root, 0x80_0000_0000);
+        let seen: Vec<_> = tables(&sim, root, VirtAddr::new(0x1f_e000), VirtAddr::new(0x80_0000_2000))
+            .map(|(at, nr)| (at.va().get(), nr))
+            .collect();
+        assert_eq!(seen, [(0x1f_e000, 2), (0x20_0000, 512), (0x80_0000_0000, 2)]);
+    }
+
+    #[test]
+    fn only_tables_wholly_inside_are_unlinked() {
+        let (sim, root) = setup();
+        for va in [0x1f_f000, 0x20_0000, 0x40_0000] {
+            let at = map(&sim, root, va);
+            sim.store(at.desc(), 0);
+        }
+        let mut freed = Vec::new();
+        unlink_tables(&sim, root, VirtAddr::new(0x1f_f000), VirtAddr::new(0x40_1000), &mut |t| freed.push(t));
+        assert_eq!(freed.len(), 1);
+        assert!(lookup(&sim, root, VirtAddr::new(0x20_0000)).is_none());
+        assert!(lookup(&sim, root, VirtAddr::new(0x1f_f000)).is_some());
+        assert!(lookup(&sim, root, VirtAddr::new(0x40_0000)).is_some());
+        freed.clear();
+        unlink_tables(&sim, root, VirtAddr::new(0), VirtAddr::new(1 << 48), &mut |t| freed.push(t));
+        assert_eq!(freed.len(), 4, "two last-level tables, their level 2 and their level 1");
+    }
+
+    #[test]
+    fn dismantling_sees_every_table_once_root_last() {
+        let (sim, root) = setup();
+        map(&sim, root, 0x1f_f000);
+        map(&sim, root, 0xffff_ffff_f000);
+        let (mut leaves, mut pages) = (Vec::new(), Vec::new());
+        dismantle(&sim, root, &mut |at| leaves.push(at.va().get()), &mut |page| pages.push(page));
+        assert_eq!(leaves, [0, 0xffff_ffe0_0000]);
+        assert_eq!(pages.len(), 7);
+        assert_eq!(pages.last(), Some(&root));
+        pages.sort();
+        pages.dedup();
+        assert_eq!(pages.len(), 7);
+    }
+}
