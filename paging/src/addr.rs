@@ -86,6 +86,12 @@ impl VirtAddr {
         self.align_down(CONT_SIZE)
     }
 
+    /// The address `pages` pages further down. The caller ensures that it exists.
+    #[inline]
+    pub const fn sub_pages(self, pages: usize) -> Self {
+        Self(self.0 - ((pages as u64) << PAGE_SHIFT))
+    }
+
     /// Whole pages from here up to `end`, which is not below.
     #[inline]
     pub const fn pages_to(self, end: VirtAddr) -> usize {

@@ -26,6 +26,12 @@ impl PteRef {
         PteRef { desc: entry(table, Level::PTE, va), va: va.align_down(PAGE_SIZE) }
     }
 
+    /// The entry for `va` in the same table as `at`. The caller ensures that `va` is in that table's range.
+    #[inline]
+    pub const fn in_table_of(at: PteRef, va: VirtAddr) -> Self {
+        Self::in_table(PhysAddr::new(at.desc.align_down(PAGE_SIZE).get()), va)
+    }
+
     /// Where the entry is.
     #[inline]
     pub const fn desc(self) -> DescAddr {

@@ -1,0 +1,19 @@
+//! Pleat's kernel: processes at EL0 that speak Linux's ABI, over `mm` (folios, VMAs, fork, faults) and `paging`
+//! (translation tables, contiguous PTEs, TLB maintenance).
+//!
+//! What a line may touch can be told from its path: [`arch`] touches the machine, [`mm`] touches memory through
+//! `paging`, the rest touches neither. Whatever is not an instruction also compiles, and is tested, on the host.
+//!
+//! Locking: the kernel runs with interrupts masked at EL1, so a spin lock is never taken from an interrupt handler
+//! that interrupted its holder. No lock is held across a context switch or an access to user memory.
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
+pub mod errno;
+pub mod mm;
+pub mod util;
+
+#[cfg(target_os = "none")]
+#[path = "arch/aarch64/mod.rs"]
+pub mod arch;

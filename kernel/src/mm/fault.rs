@@ -1,0 +1,203 @@
+//! Page faults: from what was tried to the PTE that permits it, or the reason why none does.
+
+use paging::contpte::{ptep_get_raw, set_access_flags, set_pte_at, set_ptes};
+use paging::flush::local_page;
+use paging::walk::{PteRef, lookup_alloc};
+use paging::{CONT_PTES, Event, PAGE_SIZE, Pte, VirtAddr};
+
+use super::Mm;
+use super::frame::MAX_ORDER;
+use super::machine::Machine;
+use super::object::PageError;
+use super::space::{AddressSpace, USER_END};
+use super::vma::{Prot, Vma, VmaFlags};
+use crate::errno::Errno;
+
+/// What was tried at an address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// A load.
+    Read,
+    /// A store.
+    Write,
+    /// An instruction fetch.
+    Exec,
+}
+
+/// Why an access is impossible.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FaultError {
+    /// Nothing is mapped there (SIGSEGV, SEGV_MAPERR).
+    MapErr,
+    /// What is mapped there does not permit it (SIGSEGV, SEGV_ACCERR).
+    AccErr,
+    /// The object has no page there (SIGBUS).
+    Bus,
+    /// Memory is exhausted.
+    Oom,
+}
+
+impl FaultError {
+    /// What a system call that needed the access returns.
+    pub const fn to_errno(self) -> Errno {
+        match self {
+            FaultError::MapErr | FaultError::Oom => Errno::ENOMEM,
+            FaultError::AccErr | FaultError::Bus => Errno::EFAULT,
+        }
+    }
+}
+
+impl From<PageError> for FaultError {
+    fn from(error: PageError) -> Self {
+        match error {
+            PageError::BeyondEnd => FaultError::Bus,
+            PageError::NoMemory => FaultError::Oom,
+        }
+    }
+}
+
+/// What a fault returns.
+pub(super) type FaultResult = Result<(), FaultError>;
+
+impl AddressSpace {
+    /// Makes the access at `addr` (bytes) possible, if the VMA there permits it. The access is then repeated; that
+    /// it may fault again, for another reason, is normal.
+    ///
+    /// # Errors
+    /// [`FaultError`].
+    pub fn fault<M: Machine>(&mut self, mm: &Mm<M>, addr: usize, access: Access) -> FaultResult {
+        mm.count(Event::PageFaults);
+        let va = VirtAddr::new(addr as u64);
+        if va >= USER_END {
+            return Err(FaultError::MapErr);
+        }
+        let va = va.align_down(PAGE_SIZE);
+        // A copy, so that the list is free for its flags; an object's reference is not taken.
+        let vma = self.vmas.find(va).ok_or(FaultError::MapErr)?;
+        let permitted = match access {
+            // As on Linux and in the hardware, what may be written or executed may be read.
+            Access::Read => !vma.prot.is_empty(),
+            Access::Write => vma.prot.contains(Prot::WRITE),
+            Access::Exec => vma.prot.contains(Prot::EXEC),
+        };
+        if !permitted {
+            return Err(FaultError::AccErr);
+        }
+        let mut tables = || mm.alloc_table();
+        let at = lookup_alloc(&mm.machine, self.root, va, &mut tables).map_err(|_| FaultError::Oom)?;
+        let pte = ptep_get_raw(&mm.machine, at);
+        let write = access == Access::Write;
+        if !pte.is_present() {
+            if vma.is_private_anon() {
+                self.anon_fault(mm, at, write)
+            } else {
+                self.object_fault(mm, at, write)
+            }
+        } else if write && !pte.is_writable() {
+            self.write_protect_fault(mm, at, pte)
+        } else {
+            self.spurious_or_flags(mm, at, pte, write);
+            Ok(())
+        }
+    }
+
+    /// The entry permits the access already: its flags are behind, or a TLB is.
+    fn spurious_or_flags<M: Machine>(&mut self, mm: &Mm<M>, at: PteRef, pte: Pte, write: bool) {
+        let wanted = if write { pte.mkyoung().mkdirty() } else { pte.mkyoung() };
+        if !set_access_flags(&mm.machine, self.asid(), at, wanted) {
+            local_page(&mm.machine, self.asid(), at.va());
+        }
+    }
+
+    /// The first touch of anonymous memory.
+    fn anon_fault<M: Machine>(&mut self, mm: &Mm<M>, at: PteRef, write: bool) -> FaultResult {
+        let vma = self.vmas.find_mut(at.va()).ok_or(FaultError::MapErr)?;
+        if !write {
+            let zero = vma.pte(mm.zero_page()).mkspecial();
+            set_ptes(&mm.machine, at, zero, 1);
+            return Ok(());
+        }
+        let wanted = mm.policy.largest_below(MAX_ORDER + 1, vma.flags);
+        let mut order = wanted;
+        loop {
+            order = mm.largest_fit(vma, at, order);
+            if let Some(head) = mm.alloc_anon(order, self.owner) {
+                let nr = 1usize << order;
+                let first = PteRef::in_table_of(at, at.va().align_down(nr as u64 * PAGE_SIZE));
+                let pte = vma.pte(head).mkwrite().mkdirty();
+                vma.flags |= VmaFlags::HAS_ANON;
+                mm.zero(head, nr as u64);
+                mm.frames.set_first_mappings(head, nr as u32);
+                if order == 0 {
+                    set_pte_at(
+                        &mm.machine,
+                        self.context.asid(),
+                        first,
+                        pte,
+                        Some(mm.frames.folio(head).span()),
+                    );
+                } else {
+                    set_ptes(&mm.machine, first, pte, nr);
+                }
+                self.rss += nr;
+                return Ok(());
+            }
+            if order == 0 {
+                return Err(FaultError::Oom);
+            }
+            mm.count(Event::AnonFallback);
+            order = mm.policy.largest_below(order, vma.flags);
+        }
+    }
+
+    /// The first touch of a page of a file or of shared memory.
+    fn object_fault<M: Machine>(&mut self, mm: &Mm<M>, at: PteRef, write: bool) -> FaultResult {
+        let vma = self.vmas.find_mut(at.va()).ok_or(FaultError::MapErr)?;
+        let (object, page) = vma.object_page(at.va()).ok_or(FaultError::MapErr)?;
+        let source = mm.object_page(object, page)?;
+        let (private, writable) = (vma.is_private(), vma.prot.contains(Prot::WRITE));
+        let (pfn, pte) = if write && private {
+            let copy = mm.alloc_anon(0, self.owner).ok_or(FaultError::Oom)?;
+            mm.copy(copy, source, 1);
+            if vma.prot.contains(Prot::EXEC) {
+                mm.machine.sync_icache(copy.addr(), PAGE_SIZE as usize);
+            }
+            mm.frames.set_first_mappings(copy, 1);
+            vma.flags |= VmaFlags::HAS_ANON;
+            (copy, vma.pte(copy).mkwrite().mkdirty())
+        } else {
+            mm.folio_add_mappings(source, 1).map_err(|_| FaultError::Oom)?;
+            let pte = vma.pte(source);
+            let pte = if writable && !private { pte.mkwrite() } else { pte };
+            (source, if write { pte.mkdirty() } else { pte })
+        };
+        set_pte_at(&mm.machine, self.context.asid(), at, pte, Some(mm.frames.folio(pfn).span()));
+        self.rss += 1;
+        Ok(())
+    }
+}
+
+impl<M: Machine> Mm<M> {
+    /// The largest enabled order up to `order` whose aligned range around `at` lies in `vma` and holds no entry yet.
+    fn largest_fit(&self, vma: &Vma, at: PteRef, order: u8) -> u8 {
+        let mut order = order;
+        while order > 0 {
+            let bytes = PAGE_SIZE << order;
+            let start = at.va().align_down(bytes);
+            if start >= vma.start && start.add(bytes) <= vma.end && self.all_none(at, start, 1 << order) {
+                break;
+            }
+            order = self.policy.largest_below(order, vma.flags);
+        }
+        order
+    }
+
+    /// Whether the `nr` entries from that for `start`, in the table of `at`, are empty.
+    fn all_none(&self, at: PteRef, start: VirtAddr, nr: usize) -> bool {
+        let first = PteRef::in_table_of(at, start);
+        let none = |first: PteRef, index| ptep_get_raw(&self.machine, first.add(index)).is_none();
+        // In a large range the likeliest neighbours are looked at first: those of the own block.
+        (nr <= CONT_PTES || (0..CONT_PTES).all(|index| none(at.cont_start(), index)))
+            && (0..nr).all(|index| none(first, index))
+    }
+}

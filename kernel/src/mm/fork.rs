@@ -1,0 +1,159 @@
+//! fork: copying an address space by copying its PTEs, batch by batch.
+//!
+//! ```text
+//!   for each VMA with anonymous pages
+//!     for each last-level table of the parent in it
+//!       for each batch of PTEs that map one folio
+//!         take nr references and mappings            one atomic update
+//!         write-protect the parent's PTEs            whole blocks stay folded
+//!         write the child's PTEs                     whole blocks are written folded
+//!   flush the parent's address space                 once
+//! ```
+//!
+//! Until that flush another CPU, or this one, may write through an old translation to a page that is already
+//! shared; the child does not run before it, so it sees all such writes and the parent never sees the child's.
+//! Failure anywhere leaves the parent as it is, correct with more pages write-protected than needed: the next write
+//! finds the folio its own and takes it back.
+
+use core::sync::atomic::Ordering;
+
+use paging::batch::{Batch, Respect, folio_pte_batch};
+use paging::contpte::{ptep_get_raw, set_pte_at, set_ptes, wrprotect_ptes};
+use paging::flush::Gather;
+use paging::walk::{PteRef, lookup_alloc, tables};
+use paging::{Asid, CONT_PTES, Event, Pte, VirtAddr};
+
+use super::Mm;
+use super::frame::Kind;
+use super::machine::Machine;
+use super::space::AddressSpace;
+use crate::errno::{Errno, Result};
+
+/// In private memory neither a page's dirty state nor its write permission ends a batch: the child gets all pages
+/// write-protected and dirty whatever they were.
+const PRIVATE: Respect = Respect { write: false, dirty: false };
+
+impl AddressSpace {
+    /// A copy of this address space for a child.
+    ///
+    /// # Errors
+    /// `ENOMEM`: nothing of the child remains, and this address space is unchanged but for write protection.
+    pub fn fork<M: Machine>(&mut self, mm: &Mm<M>) -> Result<AddressSpace> {
+        let mut child = AddressSpace::new(mm)?;
+        let copied = self.vmas.fork().and_then(|vmas| {
+            child.vmas = vmas;
+            (child.brk_start, child.brk) = (self.brk_start, self.brk);
+            let mut flush = Gather::new();
+            let copied = self.copy_page_tables(mm, &mut child, &mut flush);
+            flush.flush(&mm.machine, self.asid());
+            copied
+        });
+        match copied {
+            Ok(()) => {
+                mm.count(Event::Forks);
+                Ok(child)
+            }
+            Err(error) => {
+                child.destroy(mm);
+                Err(error)
+            }
+        }
+    }
+
+    fn copy_page_tables<M: Machine>(
+        &self,
+        mm: &Mm<M>,
+        child: &mut AddressSpace,
+        flush: &mut Gather,
+    ) -> Result<()> {
+        for vma in self.vmas.iter().filter(|vma| vma.needs_copy()) {
+            for (first, nr) in tables(&mm.machine, self.root, vma.start, vma.end) {
+                self.copy_table(mm, child, first, nr, flush)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the `nr` entries from `src`, which lie in one table and one VMA.
+    fn copy_table<M: Machine>(
+        &self,
+        mm: &Mm<M>,
+        child: &mut AddressSpace,
+        src: PteRef,
+        nr: usize,
+        flush: &mut Gather,
+    ) -> Result<()> {
+        let batching = mm.batching.load(Ordering::Relaxed);
+        let mut dst: Option<PteRef> = None;
+        let mut index = 0;
+        while index < nr {
+            let here = src.add(index);
+            let pte = ptep_get_raw(&mm.machine, here);
+            if !pte.is_present() {
+                index += 1;
+                continue;
+            }
+            let to = match dst {
+                Some(first) => first.add(index),
+                None => {
+                    let first = child.table_for(mm, src.va())?;
+                    dst = Some(first);
+                    first.add(index)
+                }
+            };
+            let max = if batching { nr - index } else { 1 };
+            index += copy_present_ptes(mm, self.asid(), child, here, to, pte, max, flush)?;
+        }
+        Ok(())
+    }
+
+    /// The entry for `va`, its tables made if need be.
+    fn table_for<M: Machine>(&self, mm: &Mm<M>, va: VirtAddr) -> Result<PteRef> {
+        lookup_alloc(&mm.machine, self.root, va, &mut || mm.alloc_table()).map_err(|_| Errno::ENOMEM)
+    }
+}
+
+/// Copies the batch that begins with `pte` at `src`, of at most `max` entries, to `dst`; returns how many it was.
+#[inline]
+#[allow(clippy::too_many_arguments)] // two sides of a copy, its bounds and its effects
+fn copy_present_ptes<M: Machine>(
+    mm: &Mm<M>,
+    asid: Asid,
+    child: &mut AddressSpace,
+    src: PteRef,
+    dst: PteRef,
+    pte: Pte,
+    max: usize,
+    flush: &mut Gather,
+) -> Result<usize> {
+    if pte.is_special() {
+        // The zero page: read-only on both sides for good, and not counted.
+        set_ptes(&mm.machine, dst, pte.mkold(), 1);
+        return Ok(1);
+    }
+    let folio = mm.frames.folio(pte.pfn());
+    let (span, anon) = (folio.span(), folio.kind == Kind::Anon);
+    // An entry without access stays alone: what it would permit is not what its neighbours do.
+    let max = if pte.is_protnone() { 1 } else { max };
+    let Batch { nr, any_writable, .. } = folio_pte_batch(&mm.machine, src, pte, max, span, PRIVATE);
+    mm.machine.count(Event::ForkBatches, 1);
+    mm.folio_add_mappings(folio.head, nr as u32).map_err(|_| Errno::ENOMEM)?;
+    if any_writable {
+        wrprotect_ptes(&mm.machine, asid, src, nr);
+        flush.add_all();
+    }
+    let shared = pte.wrprotect().mkold();
+    // Whatever the single pages were: a dirty state lost is data lost.
+    let shared = if anon { shared.mkdirty() } else { shared };
+    if nr == 1 {
+        // As it would be without batches: one by one, folding when a block is complete.
+        set_pte_at(&mm.machine, child.asid(), dst, shared, Some(span));
+    } else {
+        set_ptes(&mm.machine, dst, shared, nr);
+    }
+    if pte.is_cont() && nr >= CONT_PTES {
+        mm.machine.count(Event::ForkBlocks, (nr / CONT_PTES) as u64);
+    }
+    child.rss += nr;
+    Ok(nr)
+}

@@ -1,0 +1,229 @@
+//! The frame table: 16 bytes for each frame of RAM that say what it is used for and, for the first frame of a folio,
+//! how often it is referenced and mapped.
+//!
+//! ```text
+//!   counts: | references, 32 bits | mappings, 32 bits |                 first frame of a folio only
+//!   meta:   | owner, 32 bits | offset in the folio, 16 | order, 8 | kind, 8 |    every frame
+//! ```
+//!
+//! Both counts are in one word so that mapping or unmapping a batch is one atomic update, and references can never
+//! be seen below mappings.
+
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use paging::batch::FolioSpan;
+use paging::{PAGE_SIZE, Pfn, PhysAddr};
+
+use super::PhysRange;
+use super::machine::Machine;
+
+/// The largest folio: 2^9 frames, 2 MiB.
+pub const MAX_ORDER: u8 = 9;
+
+/// What a frame is used for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Kind {
+    /// Nothing: in the buddy or in a per-CPU cache.
+    Free = 0,
+    /// Anonymous memory.
+    Anon = 1,
+    /// A page of a file or of shared memory.
+    Object = 2,
+    /// A translation table.
+    Table = 3,
+    /// Something of the kernel's own: heap, stacks, bookkeeping.
+    Kernel = 4,
+}
+
+impl Kind {
+    fn from_meta(meta: u64) -> Kind {
+        match meta as u8 {
+            1 => Kind::Anon,
+            2 => Kind::Object,
+            3 => Kind::Table,
+            4 => Kind::Kernel,
+            _ => Kind::Free,
+        }
+    }
+}
+
+/// One frame's entry.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Frame {
+    counts: AtomicU64,
+    meta: AtomicU64,
+}
+
+/// A folio as the table knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Folio {
+    /// Its first frame.
+    pub head: Pfn,
+    /// log2 of its number of frames.
+    pub order: u8,
+    /// What it is used for.
+    pub kind: Kind,
+}
+
+impl Folio {
+    /// Its frames.
+    #[inline]
+    pub const fn span(self) -> FolioSpan {
+        FolioSpan { first: self.head, pages: 1 << self.order }
+    }
+}
+
+/// The entries of all frames from the lowest to the highest that the machine has; holes between banks have entries
+/// that nothing uses.
+pub struct FrameTable {
+    base: Pfn,
+    entries: NonNull<Frame>,
+    len: usize,
+}
+
+// SAFETY: the entries are atomics in memory that is the table's for good, so it may be used from any CPU.
+unsafe impl Send for FrameTable {}
+// SAFETY: as above.
+unsafe impl Sync for FrameTable {}
+
+/// Reference and mapping counts, as read at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counts {
+    /// References, mappings included.
+    pub refs: u32,
+    /// PTEs that map a frame of the folio.
+    pub maps: u32,
+}
+
+impl Counts {
+    const fn from_raw(raw: u64) -> Self {
+        Counts { refs: (raw >> 32) as u32, maps: raw as u32 }
+    }
+
+    const fn raw(self) -> u64 {
+        (self.refs as u64) << 32 | self.maps as u64
+    }
+}
+
+/// A folio has too many references for one more batch; half the 32-bit range is the limit, so that no number of
+/// CPUs that overshoot at the same moment can wrap it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TooManyReferences;
+
+const LIMIT: u32 = 1 << 31;
+
+impl FrameTable {
+    /// Puts a zeroed table for all of `usable` at the start of the largest range; returns it with the memory it
+    /// takes. `None` if that range is too small.
+    pub(super) fn place<M: Machine>(machine: &M, usable: &[PhysRange]) -> Option<(Self, PhysRange)> {
+        let first = usable.iter().map(|range| range.start.pfn()).min()?;
+        let end = usable.iter().map(|range| range.start.get() + range.bytes).max()?;
+        let len = (end / PAGE_SIZE).checked_sub(first.get())? as usize;
+        let bytes = (len * size_of::<Frame>()).next_multiple_of(PAGE_SIZE as usize) as u64;
+        let home = usable.iter().max_by_key(|range| range.bytes)?;
+        if home.bytes <= bytes {
+            return None;
+        }
+        machine.zero(home.start, bytes as usize);
+        let entries = NonNull::new(machine.ptr(home.start))?.cast();
+        Some((FrameTable { base: first, entries, len }, PhysRange { start: home.start, bytes }))
+    }
+
+    /// Whether the frame is one the table knows.
+    #[inline]
+    pub fn contains(&self, pfn: Pfn) -> bool {
+        pfn.get().wrapping_sub(self.base.get()) < self.len as u64
+    }
+
+    #[inline]
+    fn entry(&self, pfn: Pfn) -> &Frame {
+        let index = pfn.get().wrapping_sub(self.base.get()) as usize;
+        assert!(index < self.len, "{pfn:?} is no frame of RAM");
+        // SAFETY: in bounds, checked above; `place` put `len` zeroed entries there, which are valid atomics.
+        unsafe { self.entries.add(index).as_ref() }
+    }
+
+    /// Enters the `1 << order` free frames from `pfn` as a folio with one reference.
+    #[inline]
+    pub(super) fn claim(&self, pfn: Pfn, order: u8, kind: Kind, owner: u32) {
+        let head = self.entry(pfn);
+        debug_assert!(Kind::from_meta(head.meta.load(Ordering::Relaxed)) == Kind::Free, "{pfn:?} is in use");
+        head.counts.store(Counts { refs: 1, maps: 0 }.raw(), Ordering::Relaxed);
+        let meta = (owner as u64) << 32 | (order as u64) << 8 | kind as u64;
+        for offset in 0..1 << order {
+            self.entry(pfn.add(offset)).meta.store(meta | offset << 16, Ordering::Relaxed);
+        }
+    }
+
+    /// Enters the frames of the folio at `head` as free and returns its order.
+    #[inline]
+    pub(super) fn release(&self, head: Pfn) -> u8 {
+        let folio = self.folio(head);
+        debug_assert!(folio.head == head && folio.kind != Kind::Free, "{folio:?} freed by {head:?}");
+        for offset in 0..1 << folio.order {
+            self.entry(head.add(offset)).meta.store(0, Ordering::Relaxed);
+        }
+        folio.order
+    }
+
+    /// The folio that the frame belongs to.
+    #[inline]
+    pub fn folio(&self, pfn: Pfn) -> Folio {
+        let meta = self.entry(pfn).meta.load(Ordering::Relaxed);
+        let offset = meta >> 16 & 0xffff;
+        Folio { head: Pfn::new(pfn.get() - offset), order: (meta >> 8) as u8, kind: Kind::from_meta(meta) }
+    }
+
+    /// The number of the address space that the folio was allocated for; 0 for none.
+    pub fn owner(&self, pfn: Pfn) -> u32 {
+        (self.entry(pfn).meta.load(Ordering::Relaxed) >> 32) as u32
+    }
+
+    /// The folio's counts.
+    #[inline]
+    pub fn counts(&self, head: Pfn) -> Counts {
+        // Acquire: whoever finds itself the only user sees what the former users wrote.
+        Counts::from_raw(self.entry(head).counts.load(Ordering::Acquire))
+    }
+
+    /// Turns the one reference of a folio that is still private to its maker into `nr` mappings with theirs. No
+    /// atomic update: nobody else can know the folio.
+    #[inline]
+    pub(super) fn set_first_mappings(&self, head: Pfn, nr: u32) {
+        self.entry(head).counts.store(Counts { refs: nr, maps: nr }.raw(), Ordering::Relaxed);
+    }
+
+    /// Adds `refs` references, `maps` of which are mappings.
+    ///
+    /// # Errors
+    /// [`TooManyReferences`]; nothing was added.
+    #[inline]
+    pub(super) fn add(&self, head: Pfn, refs: u32, maps: u32) -> Result<(), TooManyReferences> {
+        let add = Counts { refs, maps }.raw();
+        let old = Counts::from_raw(self.entry(head).counts.fetch_add(add, Ordering::Relaxed));
+        if old.refs >= LIMIT {
+            self.entry(head).counts.fetch_sub(add, Ordering::Relaxed);
+            return Err(TooManyReferences);
+        }
+        Ok(())
+    }
+
+    /// Drops `refs` references, `maps` of which were mappings. Returns whether none is left.
+    #[inline]
+    pub(super) fn sub(&self, head: Pfn, refs: u32, maps: u32) -> bool {
+        let drop = Counts { refs, maps }.raw();
+        // Release: this user's accesses come before the frame's next use; Acquire: if it is the last, so do the
+        // others'.
+        let old = Counts::from_raw(self.entry(head).counts.fetch_sub(drop, Ordering::AcqRel));
+        debug_assert!(old.refs >= refs && old.maps >= maps, "{head:?}: {old:?} minus {refs}/{maps}");
+        old.refs == refs
+    }
+
+    /// The address range of all frames the table covers, holes included.
+    pub fn span(&self) -> (PhysAddr, PhysAddr) {
+        (self.base.addr(), self.base.add(self.len as u64).addr())
+    }
+}

@@ -1,0 +1,147 @@
+//! What an unmapping operation releases, held back until the TLB flush that covers it is complete.
+//!
+//! A frame freed earlier could be given to somebody while a stale translation still leads to it, on any CPU. The
+//! list lives in frames taken for it; when none is to be had, in a few slots on the stack, with more flushes. So
+//! unmapping always works, most of all when memory is exhausted.
+
+use paging::flush::Gather;
+use paging::{Asid, PAGE_SIZE, Pfn, PhysAddr, VirtAddr};
+
+use super::Mm;
+use super::frame::Kind;
+use super::machine::Machine;
+
+/// Entries in the list on the stack.
+const INLINE: usize = 16;
+/// Entries in a frame of the list.
+const PER_FRAME: usize = PAGE_SIZE as usize / 8;
+/// Frames the list may grow to before it is flushed: entries for 64 MiB in single pages.
+const MAX_FRAMES: usize = 32;
+
+/// One release: a folio with a number of mappings, or (0 mappings) a translation table.
+#[derive(Clone, Copy)]
+struct Entry(u64);
+
+impl Entry {
+    const fn new(pfn: Pfn, nr: usize) -> Self {
+        Entry(pfn.get() << 16 | nr as u64)
+    }
+
+    const fn pfn(self) -> Pfn {
+        Pfn::new(self.0 >> 16)
+    }
+
+    const fn nr(self) -> u32 {
+        self.0 as u16 as u32
+    }
+}
+
+/// Collects what is to be flushed and what is to be released afterwards. Finish with [`Unmapped::finish`].
+#[must_use = "frames are released only by finish"]
+pub struct Unmapped<'m, M: Machine> {
+    mm: &'m Mm<M>,
+    asid: Asid,
+    flush: Gather,
+    inline: [Entry; INLINE],
+    frames: [Pfn; MAX_FRAMES],
+    frame_count: usize,
+    len: usize,
+}
+
+impl<'m, M: Machine> Unmapped<'m, M> {
+    /// Nothing yet, for the address space that runs as `asid`.
+    pub fn new(mm: &'m Mm<M>, asid: Asid) -> Self {
+        Unmapped {
+            mm,
+            asid,
+            flush: Gather::new(),
+            inline: [Entry(0); INLINE],
+            frames: [Pfn::new(0); MAX_FRAMES],
+            frame_count: 0,
+            len: 0,
+        }
+    }
+
+    /// PTEs between `start` and `end` were changed.
+    #[inline]
+    pub fn flush_range(&mut self, start: VirtAddr, end: VirtAddr) {
+        self.flush.add(start, end);
+    }
+
+    /// `nr` PTEs, cleared and announced to [`Unmapped::flush_range`], mapped frames of the folio at `head`.
+    #[inline]
+    pub fn folio(&mut self, head: Pfn, nr: usize) {
+        self.push(Entry::new(head, nr));
+    }
+
+    /// The table at `table` was unlinked.
+    pub fn table(&mut self, table: PhysAddr) {
+        self.flush.add_all();
+        self.push(Entry::new(table.pfn(), 0));
+    }
+
+    fn push(&mut self, entry: Entry) {
+        if self.len == self.capacity() && !self.grow() {
+            self.release();
+        }
+        if self.frame_count == 0 {
+            self.inline[self.len] = entry;
+        } else {
+            // SAFETY: the slot is in a frame that this list took for itself, and below its capacity.
+            unsafe { self.slot(self.len).write(entry) };
+        }
+        self.len += 1;
+    }
+
+    fn capacity(&self) -> usize {
+        if self.frame_count == 0 { INLINE } else { self.frame_count * PER_FRAME }
+    }
+
+    /// Takes one more frame; the entries on the stack move to the first. Returns whether there was one.
+    fn grow(&mut self) -> bool {
+        if self.frame_count == MAX_FRAMES {
+            return false;
+        }
+        let Some(frame) = self.mm.alloc_frames(0, Kind::Kernel, 0) else { return false };
+        self.frames[self.frame_count] = frame;
+        self.frame_count += 1;
+        if self.frame_count == 1 {
+            for (index, entry) in self.inline.into_iter().enumerate() {
+                // SAFETY: as in push; the inline entries fit in one frame.
+                unsafe { self.slot(index).write(entry) };
+            }
+        }
+        true
+    }
+
+    fn slot(&self, index: usize) -> *mut Entry {
+        let frame = self.frames[index / PER_FRAME];
+        self.mm.machine.ptr(frame.addr().add((index % PER_FRAME * 8) as u64)).cast()
+    }
+
+    /// Flushes, then releases all that was gathered.
+    fn release(&mut self) {
+        self.flush.flush(&self.mm.machine, self.asid);
+        for index in 0..self.len {
+            let entry = if self.frame_count == 0 {
+                self.inline[index]
+            } else {
+                // SAFETY: as in push; the entry was written there.
+                unsafe { self.slot(index).read() }
+            };
+            match entry.nr() {
+                0 => self.mm.free_table(entry.pfn().addr()),
+                nr => self.mm.folio_remove_mappings(entry.pfn(), nr),
+            }
+        }
+        self.len = 0;
+    }
+
+    /// Flushes what was changed, releases what was mapped, and gives the list's own frames back.
+    pub fn finish(mut self) {
+        self.release();
+        for frame in &self.frames[..self.frame_count] {
+            self.mm.folio_put(*frame);
+        }
+    }
+}

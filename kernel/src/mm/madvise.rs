@@ -1,0 +1,87 @@
+//! madvise: advice that changes what is mapped or how it will be.
+
+use linux_raw_sys::general as linux;
+use paging::VirtAddr;
+
+use super::Mm;
+use super::gather::Unmapped;
+use super::machine::Machine;
+use super::space::{AddressSpace, check_range};
+use super::vma::VmaFlags;
+use crate::errno::{Errno, Result};
+
+impl AddressSpace {
+    /// Follows advice (Linux's number) about a range.
+    ///
+    /// # Errors
+    /// `EINVAL`: misaligned, or advice the kernel does not know. `ENOMEM`: part of the range is not mapped (the rest
+    /// was advised, as on Linux), or no memory.
+    pub fn madvise<M: Machine>(&mut self, mm: &Mm<M>, addr: usize, len: usize, advice: u32) -> Result<()> {
+        let known = matches!(
+            advice,
+            linux::MADV_NORMAL
+                | linux::MADV_RANDOM
+                | linux::MADV_SEQUENTIAL
+                | linux::MADV_WILLNEED
+                | linux::MADV_DONTNEED
+                | linux::MADV_FREE
+                | linux::MADV_DONTFORK
+                | linux::MADV_DOFORK
+                | linux::MADV_HUGEPAGE
+                | linux::MADV_NOHUGEPAGE
+                | linux::MADV_WIPEONFORK
+                | linux::MADV_KEEPONFORK
+                | linux::MADV_COLD
+                | linux::MADV_PAGEOUT
+                | linux::MADV_POPULATE_READ
+                | linux::MADV_POPULATE_WRITE
+        );
+        if !known || !(addr as u64).is_multiple_of(paging::PAGE_SIZE) {
+            return Err(Errno::EINVAL);
+        }
+        if len == 0 {
+            return Ok(());
+        }
+        let (start, end) = check_range(addr, len)?;
+        let mapped = self.vmas.covers(start, end);
+        match advice {
+            // A page that may be freed at any time may be freed at once.
+            linux::MADV_DONTNEED | linux::MADV_FREE => {
+                let mut unmapped = Unmapped::new(mm, self.asid());
+                self.zap(mm, start, end, &mut unmapped);
+                unmapped.finish();
+            }
+            linux::MADV_HUGEPAGE => self.set_flags(start, end, VmaFlags::HUGEPAGE, VmaFlags::NOHUGEPAGE)?,
+            linux::MADV_NOHUGEPAGE => self.set_flags(start, end, VmaFlags::NOHUGEPAGE, VmaFlags::HUGEPAGE)?,
+            linux::MADV_DONTFORK => self.set_flags(start, end, VmaFlags::DONTFORK, VmaFlags::empty())?,
+            linux::MADV_DOFORK => self.set_flags(start, end, VmaFlags::empty(), VmaFlags::DONTFORK)?,
+            linux::MADV_WIPEONFORK => {
+                // Linux: private anonymous memory only.
+                if !self
+                    .vmas
+                    .iter()
+                    .filter(|vma| vma.end > start && vma.start < end)
+                    .all(|vma| vma.is_private_anon())
+                {
+                    return Err(Errno::EINVAL);
+                }
+                self.set_flags(start, end, VmaFlags::WIPEONFORK, VmaFlags::empty())?;
+            }
+            linux::MADV_KEEPONFORK => self.set_flags(start, end, VmaFlags::empty(), VmaFlags::WIPEONFORK)?,
+            linux::MADV_POPULATE_READ | linux::MADV_POPULATE_WRITE if mapped => {
+                self.populate(mm, start, end, advice == linux::MADV_POPULATE_WRITE)?;
+            }
+            // Hints about order of use and about reclaim, which there is none of.
+            _ => {}
+        }
+        if mapped { Ok(()) } else { Err(Errno::ENOMEM) }
+    }
+
+    fn set_flags(&mut self, start: VirtAddr, end: VirtAddr, set: VmaFlags, clear: VmaFlags) -> Result<()> {
+        self.vmas.reserve(2)?;
+        self.vmas.split_at(start);
+        self.vmas.split_at(end);
+        self.vmas.change(start, end, |vma| vma.flags = (vma.flags - clear) | set);
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! Making mappings: mmap and brk.
+
+use bitflags::bitflags;
+use paging::{CONT_SIZE, Level, PAGE_SIZE, VirtAddr};
+
+use super::Mm;
+use super::fault::Access;
+use super::machine::Machine;
+use super::object::Object;
+use super::space::{AddressSpace, MMAP_TOP, USER_END, USER_START, check_range};
+use super::vma::{Backing, Prot, Vma, VmaFlags};
+use crate::errno::{Errno, Result};
+
+bitflags! {
+    /// How a mapping is to be made.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct MapFlags: u32 {
+        /// At exactly this address; what is mapped there goes (MAP_FIXED).
+        const FIXED = 1;
+        /// With FIXED: fail if something is mapped there (MAP_FIXED_NOREPLACE).
+        const NOREPLACE = 2;
+        /// Writes are shared (MAP_SHARED).
+        const SHARED = 4;
+        /// Fault everything in at once (MAP_POPULATE).
+        const POPULATE = 8;
+        /// The initial stack.
+        const STACK = 16;
+    }
+}
+
+/// A request for a mapping.
+#[derive(Clone)]
+pub struct MapRequest {
+    /// Where, in bytes: a hint, or with [`MapFlags::FIXED`] a demand.
+    pub addr: usize,
+    /// How many bytes; rounded up to whole pages.
+    pub len: usize,
+    /// What is permitted.
+    pub prot: Prot,
+    /// How.
+    pub flags: MapFlags,
+    /// Of what. Anonymous shared memory gets an object of its own.
+    pub backing: Backing,
+}
+
+impl AddressSpace {
+    /// Maps memory and returns its first address.
+    ///
+    /// # Errors
+    /// `EINVAL`: misaligned address, empty range. `ENOMEM`: no gap of that size, outside user space, or no memory
+    /// for the bookkeeping. `EEXIST`: NOREPLACE and something is there. `EPERM`: a fixed address in the first 64 KiB.
+    pub fn mmap<M: Machine>(&mut self, mm: &Mm<M>, request: MapRequest) -> Result<usize> {
+        let fixed = request.flags.contains(MapFlags::FIXED);
+        let (start, end) =
+            if fixed { check_range(request.addr, request.len)? } else { self.place(&request)? };
+        if start < USER_START {
+            return Err(Errno::EPERM);
+        }
+        if fixed && !self.vmas.overlapping(start, end).is_empty() {
+            if request.flags.contains(MapFlags::NOREPLACE) {
+                return Err(Errno::EEXIST);
+            }
+            self.unmap(mm, start, end)?;
+        }
+        let shared = request.flags.contains(MapFlags::SHARED);
+        let backing = match request.backing {
+            Backing::Anon if shared => {
+                Backing::Object { object: Object::shmem(end.get() - start.get())?, page: 0 }
+            }
+            other => other,
+        };
+        let mut flags = VmaFlags::empty();
+        flags.set(VmaFlags::SHARED, shared);
+        flags.set(VmaFlags::STACK, request.flags.contains(MapFlags::STACK));
+        let vma = Vma { start, end, prot: request.prot, flags, backing };
+        if let Err(error) = self.vmas.reserve(1) {
+            super::space::release_vma(mm, vma);
+            return Err(error);
+        }
+        self.vmas.insert(vma);
+        if request.flags.contains(MapFlags::POPULATE) {
+            // As on Linux, what cannot be populated is left to the fault that needs it.
+            let _ = self.populate(mm, start, end, request.prot.contains(Prot::WRITE));
+        }
+        Ok(start.get() as usize)
+    }
+
+    /// Chooses where a mapping without a fixed address goes.
+    fn place(&self, request: &MapRequest) -> Result<(VirtAddr, VirtAddr)> {
+        let hint = VirtAddr::new(request.addr as u64).align_down(PAGE_SIZE).get() as usize;
+        if hint != 0
+            && let Ok((start, end)) = check_range(hint, request.len)
+            && start >= USER_START
+            && end <= MMAP_TOP
+            && self.vmas.overlapping(start, end).is_empty()
+        {
+            return Ok((start, end));
+        }
+        let (_, end) = check_range(0, request.len)?;
+        let bytes = end.get();
+        // So that the largest folios that fit can be used from the first byte on.
+        let align = match (&request.backing, bytes) {
+            (Backing::Anon, n) if n >= Level::PMD.entry_size() => Level::PMD.entry_size(),
+            (Backing::Anon, n) if n >= CONT_SIZE => CONT_SIZE,
+            _ => PAGE_SIZE,
+        };
+        let start = self.vmas.gap_below(USER_START, MMAP_TOP, bytes, align);
+        let start = start.or_else(|| self.vmas.gap_below(USER_START, MMAP_TOP, bytes, PAGE_SIZE));
+        start.map(|start| (start, start.add(bytes))).ok_or(Errno::ENOMEM)
+    }
+
+    /// Faults every page of `start..end` in.
+    ///
+    /// # Errors
+    /// `ENOMEM` when memory is exhausted, or where nothing is mapped; `EFAULT` where the access is not permitted.
+    pub(super) fn populate<M: Machine>(
+        &mut self,
+        mm: &Mm<M>,
+        start: VirtAddr,
+        end: VirtAddr,
+        write: bool,
+    ) -> Result<()> {
+        let access = if write { Access::Write } else { Access::Read };
+        let mut at = start;
+        while at < end {
+            self.fault(mm, at.get() as usize, access).map_err(|error| error.to_errno())?;
+            at = at.add(PAGE_SIZE);
+        }
+        Ok(())
+    }
+
+    /// Says where the heap begins: the end of the program, in bytes.
+    pub fn set_brk_start(&mut self, addr: usize) {
+        let start = VirtAddr::new(addr as u64).align_up(PAGE_SIZE);
+        (self.brk_start, self.brk) = (start, start);
+    }
+
+    /// Moves the end of the heap to `new` (bytes) and returns where it is now: as Linux, the old place if the new
+    /// one is impossible.
+    pub fn brk<M: Machine>(&mut self, mm: &Mm<M>, new: usize) -> usize {
+        let new = VirtAddr::new(new as u64);
+        if new >= self.brk_start && new <= USER_END && self.move_brk(mm, new).is_ok() {
+            self.brk = new;
+        }
+        self.brk.get() as usize
+    }
+
+    fn move_brk<M: Machine>(&mut self, mm: &Mm<M>, new: VirtAddr) -> Result<()> {
+        let (old_end, new_end) = (self.brk.align_up(PAGE_SIZE), new.align_up(PAGE_SIZE));
+        if new_end < old_end {
+            return self.unmap(mm, new_end, old_end);
+        }
+        if new_end == old_end {
+            return Ok(());
+        }
+        if !self.vmas.overlapping(old_end, new_end).is_empty() {
+            return Err(Errno::ENOMEM);
+        }
+        self.vmas.reserve(1)?;
+        self.vmas.insert(Vma {
+            start: old_end,
+            end: new_end,
+            prot: Prot::READ | Prot::WRITE,
+            flags: VmaFlags::HEAP,
+            backing: Backing::Anon,
+        });
+        Ok(())
+    }
+}

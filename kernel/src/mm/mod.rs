@@ -1,0 +1,237 @@
+//! Memory management: folios, address spaces and the policies between them.
+//!
+//! Everything here runs over a [`Machine`], so the same code serves the booted kernel and host tests. [`Mm`] is the
+//! state all address spaces share; an [`AddressSpace`] is one process's.
+//!
+//! # Lifetime of a frame
+//!
+//! ```text
+//!   buddy (library, lock) <-> per-CPU cache <-> folio: counts in the frame table <-> PTEs
+//! ```
+//!
+//! Every mapping holds a reference, so references are never fewer than mappings; both live in one word and change
+//! together, by one atomic update per batch. A frame leaves a folio for the cache only when its references are gone,
+//! and a reference is dropped only after the TLB flush that covers the mapping ([`gather`]).
+//!
+//! # Locking
+//!
+//! An [`AddressSpace`] is changed through `&mut`, so its owner's lock is held. Inside, in this order: an object's
+//! page lock, the buddy lock, the ASID lock. None is held across another of the same kind. Per-CPU state is reached
+//! with interrupts masked and needs no lock.
+
+pub mod asid;
+pub mod buddy;
+pub mod cow;
+pub mod fault;
+pub mod folio;
+pub mod fork;
+pub mod frame;
+pub mod gather;
+pub mod machine;
+pub mod madvise;
+pub mod mmap;
+pub mod object;
+pub mod pcp;
+pub mod percpu;
+pub mod policy;
+pub mod protect;
+pub mod space;
+pub mod stats;
+pub mod unmap;
+pub mod vma;
+
+#[cfg(test)]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use paging::{Event, PAGE_SIZE, Pfn, PhysAddr};
+
+use asid::AsidAllocator;
+use buddy::Buddy;
+use frame::{FrameTable, Kind, MAX_ORDER};
+use pcp::Caches;
+use percpu::PerCpu;
+use policy::Policy;
+
+pub use fault::{Access, FaultError};
+pub use machine::Machine;
+pub use mmap::{MapFlags, MapRequest};
+pub use object::Object;
+pub use space::{AddressSpace, Usage};
+pub use vma::{Backing, Prot, Vma, VmaFlags};
+
+/// A range of physical memory: the first byte and how many bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PhysRange {
+    /// The first address.
+    pub start: PhysAddr,
+    /// Length in bytes.
+    pub bytes: u64,
+}
+
+/// The state of memory management that is not one process's.
+pub struct Mm<M> {
+    /// The machine it all runs on.
+    pub machine: M,
+    /// What every frame is used for.
+    pub frames: FrameTable,
+    /// Which folio sizes anonymous memory gets.
+    pub policy: Policy,
+    /// Address space identifiers.
+    pub asids: AsidAllocator,
+    /// Whether fork copies PTEs in batches; off only to show what batching buys.
+    pub batching: AtomicBool,
+    buddy: spin::Mutex<Buddy>,
+    caches: PerCpu<Caches>,
+    zero_page: Pfn,
+    tables: AtomicU64,
+    next_owner: AtomicU32,
+}
+
+/// Why memory management could not start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InitError {
+    /// No range of memory is large enough for the frame table and a zero page: the machine has too little RAM.
+    TooLittleMemory,
+}
+
+impl<M: Machine> Mm<M> {
+    /// Takes over the memory in `usable`, whose ranges do not overlap and are nobody else's. The frame table is put
+    /// at the start of the largest.
+    ///
+    /// # Errors
+    /// [`InitError::TooLittleMemory`].
+    pub fn new(machine: M, usable: &[PhysRange], asid_bits: u32) -> Result<Self, InitError> {
+        let (frames, table_range) = FrameTable::place(&machine, usable).ok_or(InitError::TooLittleMemory)?;
+        let mut buddy = Buddy::new();
+        for range in usable {
+            let (start, end) = (range.start.get(), range.start.get() + range.bytes);
+            let start = if range.start == table_range.start { start + table_range.bytes } else { start };
+            buddy.add(&machine, PhysAddr::new(start), PhysAddr::new(end));
+        }
+        let mut mm = Mm {
+            machine,
+            frames,
+            policy: Policy::new(),
+            asids: AsidAllocator::new(asid_bits),
+            batching: AtomicBool::new(true),
+            buddy: spin::Mutex::new(buddy),
+            caches: PerCpu::new(|| Caches::EMPTY),
+            zero_page: Pfn::new(0),
+            tables: AtomicU64::new(0),
+            next_owner: AtomicU32::new(1),
+        };
+        mm.zero_page = mm.alloc_zeroed_frame(Kind::Kernel).ok_or(InitError::TooLittleMemory)?;
+        Ok(mm)
+    }
+
+    /// Takes `1 << order` frames, aligned to their size, as a folio of `kind` with one reference; contents arbitrary.
+    /// `None` when memory is exhausted, even after this CPU's caches went back to the buddy.
+    #[inline]
+    pub fn alloc_frames(&self, order: u8, kind: Kind, owner: u32) -> Option<Pfn> {
+        debug_assert!(order <= MAX_ORDER);
+        // SAFETY: the closure touches nothing but the cache and the buddy, so it does not come back here.
+        let cached = unsafe { self.caches.with(self.machine.cpu(), |caches| caches.pop(order)) };
+        let pfn = match cached {
+            Some(pfn) => pfn,
+            None => self.refill(order)?,
+        };
+        self.frames.claim(pfn, order, kind, owner);
+        Some(pfn)
+    }
+
+    #[cold]
+    fn refill(&self, order: u8) -> Option<Pfn> {
+        // SAFETY: as in alloc_frames.
+        unsafe {
+            self.caches.with(self.machine.cpu(), |caches| {
+                let mut buddy = self.buddy.lock();
+                let mut source = || buddy.alloc(&self.machine, order);
+                if let Some(pfn) = caches.refill(order, &mut source) {
+                    return Some(pfn);
+                }
+                // Frames cached as smaller or larger blocks may make one of this order once merged or split.
+                caches.drain(&mut |pfn, order| buddy.free(&self.machine, pfn, order));
+                buddy.alloc(&self.machine, order)
+            })
+        }
+    }
+
+    /// Gives back a folio whose last reference is gone.
+    #[inline]
+    pub fn free_frames(&self, pfn: Pfn) {
+        let order = self.frames.release(pfn);
+        // SAFETY: as in alloc_frames.
+        unsafe {
+            self.caches.with(self.machine.cpu(), |caches| {
+                if !caches.push(pfn, order) {
+                    let mut buddy = self.buddy.lock();
+                    caches.drain_half(order, &mut |pfn, order| buddy.free(&self.machine, pfn, order));
+                    buddy.free(&self.machine, pfn, order);
+                }
+            });
+        }
+    }
+
+    /// One zeroed frame of `kind`; `None` when memory is exhausted.
+    pub fn alloc_zeroed_frame(&self, kind: Kind) -> Option<Pfn> {
+        let pfn = self.alloc_frames(0, kind, 0)?;
+        self.zero(pfn, 1);
+        Some(pfn)
+    }
+
+    /// A zeroed translation table; `None` when memory is exhausted.
+    pub fn alloc_table(&self) -> Option<PhysAddr> {
+        let pfn = self.alloc_zeroed_frame(Kind::Table)?;
+        self.tables.fetch_add(1, Ordering::Relaxed);
+        Some(pfn.addr())
+    }
+
+    /// Gives back a translation table that no walk can reach any more.
+    pub fn free_table(&self, table: PhysAddr) {
+        self.tables.fetch_sub(1, Ordering::Relaxed);
+        self.free_frames(table.pfn());
+    }
+
+    /// Zeroes `pages` frames.
+    pub fn zero(&self, pfn: Pfn, pages: u64) {
+        self.machine.count(Event::FramesZeroed, pages);
+        self.machine.zero(pfn.addr(), (pages * PAGE_SIZE) as usize);
+    }
+
+    /// Copies the contents of `pages` frames.
+    pub fn copy(&self, to: Pfn, from: Pfn, pages: u64) {
+        self.machine.count(Event::FramesCopied, pages);
+        self.machine.copy(to.addr(), from.addr(), (pages * PAGE_SIZE) as usize);
+    }
+
+    /// The frame of zeroes that reads of untouched anonymous memory share. Not counted: its PTEs are special.
+    pub fn zero_page(&self) -> Pfn {
+        self.zero_page
+    }
+
+    /// Frames that nothing uses, those in this CPU's caches included.
+    pub fn free_pages(&self) -> u64 {
+        // SAFETY: the closure only adds up numbers.
+        let cached = unsafe { self.caches.with(self.machine.cpu(), |caches| caches.pages()) };
+        self.buddy.lock().free_pages() + cached
+    }
+
+    /// Frames that memory management took over at boot.
+    pub fn total_pages(&self) -> u64 {
+        self.buddy.lock().total_pages()
+    }
+
+    /// Translation tables of user address spaces in use.
+    pub fn table_pages(&self) -> u64 {
+        self.tables.load(Ordering::Relaxed)
+    }
+
+    /// A number for a new address space, by which the frame table names the owner of a folio. Starts at 1.
+    fn new_owner(&self) -> u32 {
+        self.next_owner.fetch_add(1, Ordering::Relaxed)
+    }
+}

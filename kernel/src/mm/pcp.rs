@@ -1,0 +1,133 @@
+//! Per-CPU caches of free blocks, by order: the common allocation and release touch neither the buddy nor its lock.
+//! Linux calls them per-cpu pages.
+
+use paging::Pfn;
+
+use super::frame::MAX_ORDER;
+
+/// Blocks a cache holds at most, by order: about 2 MiB of small frames and a few of the large.
+const CAPACITY: [usize; MAX_ORDER as usize + 1] = [512, 32, 32, 32, 128, 16, 16, 8, 8, 8];
+/// Slots in all caches together.
+const SLOTS: usize = {
+    let (mut sum, mut order) = (0, 0);
+    while order < CAPACITY.len() {
+        sum += CAPACITY[order];
+        order += 1;
+    }
+    sum
+};
+/// Where each order's slots begin.
+const BASE: [usize; CAPACITY.len()] = {
+    let mut base = [0; CAPACITY.len()];
+    let mut order = 1;
+    while order < CAPACITY.len() {
+        base[order] = base[order - 1] + CAPACITY[order - 1];
+        order += 1;
+    }
+    base
+};
+
+/// One CPU's caches: a stack of blocks for each order, the one freed last, whose contents are still in the CPU's
+/// caches, on top.
+pub(super) struct Caches {
+    len: [usize; CAPACITY.len()],
+    blocks: [Pfn; SLOTS],
+}
+
+impl Caches {
+    /// Nothing cached.
+    pub const EMPTY: Caches = Caches { len: [0; CAPACITY.len()], blocks: [Pfn::new(0); SLOTS] };
+
+    /// Takes a block of `order`, if one is cached.
+    #[inline]
+    pub fn pop(&mut self, order: u8) -> Option<Pfn> {
+        let order = order as usize;
+        let top = self.len[order].checked_sub(1)?;
+        self.len[order] = top;
+        Some(self.blocks[BASE[order] + top])
+    }
+
+    /// Keeps a block of `order`; returns `false` if there is no room.
+    #[inline]
+    pub fn push(&mut self, pfn: Pfn, order: u8) -> bool {
+        let order = order as usize;
+        let len = self.len[order];
+        if len == CAPACITY[order] {
+            return false;
+        }
+        self.blocks[BASE[order] + len] = pfn;
+        self.len[order] = len + 1;
+        true
+    }
+
+    /// Takes a block of `order` from `source` and a quarter of the capacity more to keep.
+    pub fn refill(&mut self, order: u8, source: &mut impl FnMut() -> Option<Pfn>) -> Option<Pfn> {
+        let first = source()?;
+        for _ in 0..CAPACITY[order as usize] / 4 {
+            match source() {
+                Some(pfn) => self.push(pfn, order),
+                None => break,
+            };
+        }
+        Some(first)
+    }
+
+    /// Gives the older half of the cached blocks of `order` to `sink`.
+    pub fn drain_half(&mut self, order: u8, sink: &mut impl FnMut(Pfn, u8)) {
+        let base = BASE[order as usize];
+        let len = self.len[order as usize];
+        let cached = &mut self.blocks[base..base + len];
+        cached[..len / 2].iter().for_each(|pfn| sink(*pfn, order));
+        cached.copy_within(len / 2.., 0);
+        self.len[order as usize] = len - len / 2;
+    }
+
+    /// Gives everything to `sink`.
+    pub fn drain(&mut self, sink: &mut impl FnMut(Pfn, u8)) {
+        for order in 0..=MAX_ORDER {
+            while let Some(pfn) = self.pop(order) {
+                sink(pfn, order);
+            }
+        }
+    }
+
+    /// Frames in all cached blocks.
+    pub fn pages(&self) -> u64 {
+        self.len.iter().enumerate().map(|(order, len)| (*len as u64) << order).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn the_block_freed_last_is_used_first_and_orders_do_not_mix() {
+        let mut caches = Caches::EMPTY;
+        assert!(caches.push(Pfn::new(1), 0) && caches.push(Pfn::new(2), 0) && caches.push(Pfn::new(512), 9));
+        assert_eq!(caches.pages(), 2 + 512);
+        assert_eq!(
+            (caches.pop(0), caches.pop(9), caches.pop(9)),
+            (Some(Pfn::new(2)), Some(Pfn::new(512)), None)
+        );
+        assert_eq!((caches.pop(0), caches.pop(0)), (Some(Pfn::new(1)), None));
+    }
+
+    #[test]
+    fn a_full_cache_gives_its_older_half_away() {
+        let mut caches = Caches::EMPTY;
+        let mut n = 0;
+        while caches.push(Pfn::new(n * 16), 4) {
+            n += 1;
+        }
+        assert_eq!(n, CAPACITY[4] as u64);
+        let mut gone = Vec::new();
+        caches.drain_half(4, &mut |pfn, order| gone.push((pfn.get() / 16, order)));
+        assert_eq!(gone.len(), 64);
+        assert_eq!((gone[0], gone[63]), ((0, 4), (63, 4)));
+        assert_eq!(caches.pop(4), Some(Pfn::new((n - 1) * 16)));
+        caches.drain(&mut |_, _| n -= 1);
+        assert_eq!(caches.pages(), 0);
+    }
+}

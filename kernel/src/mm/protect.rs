@@ -1,0 +1,108 @@
+//! mprotect: whole blocks change their permissions without being unfolded, with one flush at the end.
+
+use paging::batch::{Respect, folio_pte_batch};
+use paging::contpte::{modify_prot_ptes, ptep_get_raw, set_ptes};
+use paging::flush::Gather;
+use paging::walk::{PteRef, tables};
+use paging::{PAGE_SIZE, Pte, VirtAddr};
+
+use super::Mm;
+use super::machine::Machine;
+use super::space::{AddressSpace, check_range};
+use super::vma::Prot;
+use crate::errno::{Errno, Result};
+
+impl AddressSpace {
+    /// Changes what is permitted in a range, as mprotect.
+    ///
+    /// # Errors
+    /// `EINVAL`: misaligned. `ENOMEM`: part of the range is not mapped, or no memory to split a VMA; nothing changed.
+    pub fn mprotect<M: Machine>(&mut self, mm: &Mm<M>, addr: usize, len: usize, prot: Prot) -> Result<()> {
+        if len == 0 && (addr as u64).is_multiple_of(PAGE_SIZE) {
+            return Ok(());
+        }
+        let (start, end) = check_range(addr, len)?;
+        if !self.vmas.covers(start, end) {
+            return Err(Errno::ENOMEM);
+        }
+        self.vmas.reserve(2)?;
+        self.vmas.split_at(start);
+        self.vmas.split_at(end);
+        let mut flush = Gather::new();
+        for index in self.vmas.overlapping(start, end) {
+            let Some(vma) = self.vmas.get(index) else { continue };
+            let (from, to) = (vma.start, vma.end);
+            // Private pages become writable by the fault that finds out whether they are shared.
+            let write = prot.contains(Prot::WRITE) && !vma.is_private();
+            self.change_protection(mm, from, to, prot, write, &mut flush);
+        }
+        flush.flush(&mm.machine, self.asid());
+        self.vmas.change(start, end, |vma| vma.prot = prot);
+        Ok(())
+    }
+
+    fn change_protection<M: Machine>(
+        &self,
+        mm: &Mm<M>,
+        start: VirtAddr,
+        end: VirtAddr,
+        prot: Prot,
+        write: bool,
+        flush: &mut Gather,
+    ) {
+        let permit = |pte: Pte| {
+            if prot.is_empty() {
+                return pte.mkprotnone();
+            }
+            let pte = if prot.contains(Prot::EXEC) { pte.mkexec() } else { pte.mknoexec() };
+            match (prot.contains(Prot::WRITE), write) {
+                (false, _) => pte.wrprotect(),
+                (true, true) => pte.mkwrite(),
+                (true, false) => pte,
+            }
+        };
+        for (first, nr) in tables(&mm.machine, self.root, start, end) {
+            let mut index = 0;
+            while index < nr {
+                let at = first.add(index);
+                let pte = ptep_get_raw(&mm.machine, at);
+                index += if pte.is_valid() {
+                    let run = self.valid_run(mm, at, nr - index);
+                    modify_prot_ptes(&mm.machine, self.asid(), at, run, permit);
+                    flush.add(at.va(), at.va().add(run as u64 * PAGE_SIZE));
+                    run
+                } else if pte.is_protnone() && !prot.is_empty() {
+                    self.revalidate(mm, at, pte, nr - index, permit)
+                } else {
+                    1
+                };
+            }
+        }
+    }
+
+    /// How many valid entries follow each other from `at`, of at most `max`.
+    fn valid_run<M: Machine>(&self, mm: &Mm<M>, at: PteRef, max: usize) -> usize {
+        (1..max).find(|index| !ptep_get_raw(&mm.machine, at.add(*index)).is_valid()).unwrap_or(max)
+    }
+
+    /// Makes a batch of PROT_NONE entries valid again; returns how many they were. They were flushed when they
+    /// became PROT_NONE, so whole blocks are written folded.
+    fn revalidate<M: Machine>(
+        &self,
+        mm: &Mm<M>,
+        at: PteRef,
+        pte: Pte,
+        max: usize,
+        permit: impl Fn(Pte) -> Pte,
+    ) -> usize {
+        let nr = if pte.is_special() {
+            1
+        } else {
+            let respect = Respect { write: true, dirty: true };
+            let folio = mm.frames.folio(pte.pfn()).span();
+            folio_pte_batch(&mm.machine, at, pte, max, folio, respect).nr
+        };
+        set_ptes(&mm.machine, at, permit(pte.mkvalid()), nr);
+        nr
+    }
+}

@@ -1,0 +1,186 @@
+//! One process's address space: its tables, its VMAs, and how it comes to life and ends.
+
+use paging::contpte::ptep_get_raw;
+use paging::walk::{PteRef, dismantle, for_each_present};
+use paging::{Asid, CONT_PTES, Event, PAGE_SIZE, PTES_PER_TABLE, Pfn, PhysAddr, VirtAddr};
+
+use core::ops::ControlFlow;
+
+use super::Mm;
+use super::asid::Context;
+use super::machine::Machine;
+use super::vma::{Backing, Vma, VmaList};
+use crate::errno::{Errno, Result};
+
+/// The first address a process may map: a null pointer plus an offset must fault. Linux: `mmap_min_addr`.
+pub const USER_START: VirtAddr = VirtAddr::new(0x1_0000);
+/// The first address behind user space: 48 bits of virtual address.
+pub const USER_END: VirtAddr = VirtAddr::new(1 << 48);
+/// Below this, mappings without a fixed address are placed; above it there is room for the stack.
+pub const MMAP_TOP: VirtAddr = VirtAddr::new((1 << 48) - (1 << 30));
+
+/// The memory of one process.
+pub struct AddressSpace {
+    pub(super) root: PhysAddr,
+    pub(super) context: Context,
+    pub(super) vmas: VmaList,
+    /// Where the heap begins and ends, in bytes.
+    pub(super) brk_start: VirtAddr,
+    pub(super) brk: VirtAddr,
+    /// Pages mapped, the zero page not counted.
+    pub(super) rss: usize,
+    /// The number under which the frame table knows it.
+    pub(super) owner: u32,
+}
+
+/// How much memory an address space maps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Usage {
+    /// Pages mapped, the shared zero page not counted.
+    pub rss_pages: usize,
+    /// Pages mapped by folded contpte blocks.
+    pub contpte_pages: usize,
+    /// Translation tables, in pages.
+    pub table_pages: usize,
+}
+
+impl AddressSpace {
+    /// An empty address space.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn new<M: Machine>(mm: &Mm<M>) -> Result<Self> {
+        mm.asids.prepare()?;
+        let root = mm.alloc_table().ok_or(Errno::ENOMEM)?;
+        Ok(AddressSpace {
+            root,
+            context: Context::new(),
+            vmas: VmaList::new(),
+            brk_start: VirtAddr::new(0),
+            brk: VirtAddr::new(0),
+            rss: 0,
+            owner: mm.new_owner(),
+        })
+    }
+
+    /// The top-level translation table.
+    pub fn root(&self) -> PhysAddr {
+        self.root
+    }
+
+    /// The identifier its TLB entries carry.
+    #[inline]
+    pub fn asid(&self) -> Asid {
+        self.context.asid()
+    }
+
+    /// The number under which the frame table knows it as a folio's owner.
+    pub fn owner(&self) -> u32 {
+        self.owner
+    }
+
+    /// Lets this CPU run user code in this address space from the next exception return on.
+    pub fn activate<M: Machine>(&self, mm: &Mm<M>) {
+        let asid = mm.asids.activate(&mm.machine, &self.context);
+        mm.machine.set_user_table(self.root, asid);
+    }
+
+    /// The VMAs, by address.
+    pub fn vmas(&self) -> impl Iterator<Item = &Vma> {
+        self.vmas.iter()
+    }
+
+    /// Calls `f` with every VMA, by address.
+    pub fn for_each_vma(&self, f: impl FnMut(&Vma)) {
+        self.vmas.iter().for_each(f);
+    }
+
+    /// Adds up what is mapped, by reading the tables.
+    pub fn usage<M: Machine>(&self, mm: &Mm<M>) -> Usage {
+        let mut usage = Usage { rss_pages: self.rss, ..Usage::default() };
+        dismantle(&mm.machine, self.root, &mut |_| (), &mut |_| usage.table_pages += 1);
+        for_each_present(&mm.machine, self.root, VirtAddr::new(0), USER_END, |_, pte| {
+            usage.contpte_pages += usize::from(pte.is_cont());
+            ControlFlow::Continue(())
+        });
+        debug_assert!(usage.contpte_pages.is_multiple_of(CONT_PTES));
+        usage
+    }
+
+    /// Frees everything the address space has. No CPU may run it: the caller switched to another table, or to the
+    /// empty one.
+    ///
+    /// One flush comes first and everything is freed behind it, table by table: with no CPU translating through the
+    /// tables and nothing of them left in any TLB, no entry needs to be cleared any more.
+    pub fn destroy<M: Machine>(mut self, mm: &Mm<M>) {
+        if !self.asid().is_none() {
+            paging::flush::issue_asid(&mm.machine, self.asid()).sync(&mm.machine);
+        }
+        dismantle(
+            &mm.machine,
+            self.root,
+            &mut |first| release_table(mm, first),
+            // `dismantle` is done with a table when it hands it over.
+            &mut |table| mm.free_table(table),
+        );
+        self.vmas.remove(VirtAddr::new(0), USER_END, |vma| release_vma(mm, vma));
+    }
+}
+
+/// Drops the mappings of all entries of a last-level table, by runs of one folio.
+fn release_table<M: Machine>(mm: &Mm<M>, first: PteRef) {
+    let mut run = (Pfn::new(0), 0);
+    let mut index = 0;
+    while index < PTES_PER_TABLE {
+        let pte = ptep_get_raw(&mm.machine, first.add(index));
+        if !pte.is_present() || pte.is_special() {
+            index += 1;
+            continue;
+        }
+        let folio = mm.frames.folio(pte.pfn());
+        // Entries of a folded block map one folio throughout.
+        let nr = if pte.is_cont() { CONT_PTES } else { 1 };
+        if run.0 != folio.head {
+            if run.1 > 0 {
+                mm.folio_remove_mappings(run.0, run.1);
+            }
+            run = (folio.head, 0);
+        }
+        run.1 += nr as u32;
+        index += nr;
+    }
+    if run.1 > 0 {
+        mm.folio_remove_mappings(run.0, run.1);
+    }
+}
+
+/// Gives up what a VMA that is gone referred to.
+pub(super) fn release_vma<M: Machine>(mm: &Mm<M>, vma: Vma) {
+    if let Backing::Object { object, .. } = vma.backing {
+        mm.object_put(object);
+    }
+}
+
+/// Checks a range of user addresses: page-aligned, not empty after rounding the length up to pages, inside user
+/// space. Returns where it begins and ends.
+///
+/// # Errors
+/// `EINVAL` for a misaligned or empty range, `ENOMEM` for one that leaves user space.
+pub(super) fn check_range(addr: usize, len: usize) -> Result<(VirtAddr, VirtAddr)> {
+    let start = VirtAddr::new(addr as u64);
+    if !start.is_aligned(PAGE_SIZE) || len == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let bytes = (len as u64).checked_add(PAGE_SIZE - 1).ok_or(Errno::ENOMEM)? & !(PAGE_SIZE - 1);
+    match start.get().checked_add(bytes) {
+        Some(end) if end <= USER_END.get() => Ok((start, VirtAddr::new(end))),
+        _ => Err(Errno::ENOMEM),
+    }
+}
+
+impl<M: Machine> Mm<M> {
+    /// Counts a page fault that reached memory management.
+    pub(super) fn count(&self, event: Event) {
+        self.machine.count(event, 1);
+    }
+}

@@ -1,0 +1,231 @@
+//! mmap, munmap, mprotect, madvise, brk and faults outside fork.
+
+use linux_raw_sys::general::{MADV_DONTNEED, MADV_NOHUGEPAGE, MADV_POPULATE_WRITE};
+use paging::Event;
+
+use super::*;
+use crate::errno::Errno;
+use crate::mm::testing::machine;
+use crate::mm::{Backing, FaultError, MapFlags, MapRequest, Object, Prot};
+
+const RW: Prot = Prot::READ.union(Prot::WRITE);
+
+fn request(addr: usize, len: usize, flags: MapFlags) -> MapRequest {
+    MapRequest { addr, len, prot: RW, flags, backing: Backing::Anon }
+}
+
+#[test]
+fn the_largest_enabled_size_that_fits_is_used() {
+    let mm = machine();
+    mm.policy.set(6, Setting::Always);
+    let mut process = Process::new(&mm);
+    // 16 pages, then 64: order 6 does not fit before the boundary, order 4 does.
+    process.map_anon(BASE - 16 * PAGE, 80);
+    process.write(BASE - PAGE, 1).unwrap();
+    assert_eq!(process.space.usage(&mm).rss_pages, 16);
+    process.write(BASE + 5 * PAGE, 1).unwrap();
+    assert_eq!(process.space.usage(&mm).rss_pages, 80);
+    assert_eq!(mm.frames.folio(process.pte(BASE).pfn()).order, 6);
+    assert_eq!(mm.frames.owner(process.pte(BASE).pfn()), process.space.owner());
+    process.exit();
+}
+
+#[test]
+fn a_range_that_is_not_empty_gets_small_pages() {
+    let mm = machine();
+    let mut process = Process::new(&mm);
+    process.map_anon(BASE, 16);
+    assert_eq!(process.read(BASE + 9 * PAGE), Ok(0));
+    process.write(BASE, 1).unwrap();
+    assert_eq!(process.space.usage(&mm).rss_pages, 1);
+    process.write(BASE + 9 * PAGE, 4).unwrap();
+    assert_eq!((process.read(BASE + 9 * PAGE), process.space.usage(&mm).rss_pages), (Ok(4), 2));
+    process.map_anon(BASE + 64 * PAGE, 16);
+    process.space.madvise(&mm, BASE + 64 * PAGE, 16 * PAGE, MADV_NOHUGEPAGE).unwrap();
+    process.write(BASE + 64 * PAGE, 1).unwrap();
+    assert_eq!(process.space.usage(&mm).rss_pages, 3);
+    process.exit();
+}
+
+#[test]
+fn a_hole_in_a_block_unfolds_it_and_only_it() {
+    let mm = machine();
+    leaks_nothing(&mm, || {
+        let mut process = Process::new(&mm);
+        process.map_anon(BASE, 64);
+        fill(&mut process, BASE, 64, 0);
+        process.space.munmap(&mm, BASE + 20 * PAGE, PAGE).unwrap();
+        assert_eq!(folded(&process, BASE, 64), 48);
+        assert_eq!(process.read(BASE + 20 * PAGE), Err(FaultError::MapErr));
+        check(&mut process, BASE + 21 * PAGE, 43, 21);
+        process.exit();
+    });
+}
+
+#[test]
+fn whole_blocks_are_unmapped_and_protected_without_unfolding_and_with_one_flush() {
+    let mm = machine();
+    let mut process = Process::new(&mm);
+    process.map_anon(BASE, 1024);
+    fill(&mut process, BASE, 1024, 0);
+    let flushes = || mm.machine.counted(Event::TlbiRange) + mm.machine.counted(Event::TlbiAsid);
+    let before = flushes();
+    process.space.mprotect(&mm, BASE, 1024 * PAGE, Prot::READ).unwrap();
+    assert_eq!((flushes() - before, folded(&process, BASE, 1024)), (1, 1024));
+    assert_eq!(process.write(BASE, 1), Err(FaultError::AccErr));
+    process.space.mprotect(&mm, BASE, 1024 * PAGE, RW).unwrap();
+    fill(&mut process, BASE, 1024, 7);
+    assert_eq!(folded(&process, BASE, 1024), 1024);
+    let tables = mm.table_pages();
+    process.space.munmap(&mm, BASE, 1024 * PAGE).unwrap();
+    assert_eq!(mm.machine.counted(Event::Unfold), 0);
+    assert!(mm.table_pages() < tables, "tables nobody needs are freed");
+    assert_eq!(process.space.usage(&mm).rss_pages, 0);
+    process.exit();
+}
+
+#[test]
+fn protection_of_half_a_block_unfolds_it() {
+    let mm = machine();
+    let mut process = Process::new(&mm);
+    process.map_anon(BASE, 32);
+    fill(&mut process, BASE, 32, 0);
+    process.space.mprotect(&mm, BASE + 8 * PAGE, 16 * PAGE, Prot::READ).unwrap();
+    assert_eq!((folded(&process, BASE, 32), mm.machine.counted(Event::Unfold)), (0, 2));
+    assert_eq!(process.write(BASE + 8 * PAGE, 1), Err(FaultError::AccErr));
+    process.write(BASE + 7 * PAGE, 1).unwrap();
+    process.write(BASE + 24 * PAGE, 1).unwrap();
+    process.exit();
+}
+
+#[test]
+fn no_access_and_back_keeps_contents_and_refolds() {
+    // Failure 9: RW -> PROT_NONE -> RW and endless faults.
+    let mm = machine();
+    let mut process = Process::new(&mm);
+    process.map_anon(BASE, 16);
+    fill(&mut process, BASE, 16, 3);
+    process.space.mprotect(&mm, BASE, 16 * PAGE, Prot::empty()).unwrap();
+    assert_eq!(process.read(BASE), Err(FaultError::AccErr));
+    process.space.mprotect(&mm, BASE, 16 * PAGE, RW).unwrap();
+    check(&mut process, BASE, 16, 3);
+    process.write(BASE + PAGE, 8).unwrap();
+    assert_eq!(folded(&process, BASE, 16), 16);
+    process.exit();
+}
+
+#[test]
+fn dontneed_gives_zeroes_and_populate_gives_pages() {
+    let mm = machine();
+    leaks_nothing(&mm, || {
+        let mut process = Process::new(&mm);
+        process.map_anon(BASE, 32);
+        fill(&mut process, BASE, 32, 1);
+        process.space.madvise(&mm, BASE, 32 * PAGE, MADV_DONTNEED).unwrap();
+        assert_eq!(process.space.usage(&mm).rss_pages, 0);
+        assert_eq!(process.read(BASE + 31 * PAGE), Ok(0));
+        process.space.madvise(&mm, BASE, 16 * PAGE, MADV_POPULATE_WRITE).unwrap();
+        assert_eq!(folded(&process, BASE, 16), 16);
+        assert_eq!(process.space.madvise(&mm, BASE, PAGE, 9999), Err(Errno::EINVAL));
+        assert_eq!(process.space.madvise(&mm, BASE, 64 * PAGE, MADV_DONTNEED), Err(Errno::ENOMEM));
+        process.exit();
+    });
+}
+
+#[test]
+fn a_private_file_mapping_reads_the_file_and_keeps_its_writes() {
+    static FILE: [u8; 6000] = [9; 6000];
+    let mm = machine();
+    leaks_nothing(&mm, || {
+        let object = Object::file(&FILE).unwrap();
+        let mut process = Process::new(&mm);
+        let backing = Backing::Object { object: object.clone(), page: 0 };
+        let at = process
+            .space
+            .mmap(&mm, MapRequest { addr: 0, len: 3 * PAGE, prot: RW, flags: MapFlags::empty(), backing })
+            .unwrap();
+        assert_eq!(
+            (process.read(at), process.read(at + 5999), process.read(at + 6000)),
+            (Ok(9), Ok(9), Ok(0))
+        );
+        assert_eq!(process.read(at + 2 * PAGE), Err(FaultError::Bus));
+        let mut child = process.fork().unwrap();
+        child.write(at, 1).unwrap();
+        assert_eq!((child.read(at), process.read(at), FILE[0]), (Ok(1), Ok(9), 9));
+        let mut grandchild = child.fork().unwrap();
+        assert_eq!(grandchild.read(at), Ok(1));
+        for process in [grandchild, child, process] {
+            process.exit();
+        }
+        mm.object_put(object);
+    });
+}
+
+#[test]
+fn hostile_arguments_are_refused() {
+    let mm = machine();
+    let mut process = Process::new(&mm);
+    let mut mmap = |addr, len, flags| process.space.mmap(&mm, request(addr, len, flags));
+    assert_eq!(mmap(0, 0, MapFlags::empty()), Err(Errno::EINVAL));
+    assert_eq!(mmap(0, usize::MAX, MapFlags::empty()), Err(Errno::ENOMEM));
+    assert_eq!(mmap(0, 1 << 47, MapFlags::empty()).map(|_| ()), Ok(()));
+    assert_eq!(mmap(0, 1 << 48, MapFlags::empty()), Err(Errno::ENOMEM));
+    assert_eq!(mmap(BASE + 1, PAGE, MapFlags::FIXED), Err(Errno::EINVAL));
+    assert_eq!(mmap(usize::MAX & !0xfff, 2 * PAGE, MapFlags::FIXED), Err(Errno::ENOMEM));
+    assert_eq!(mmap(0x1000, PAGE, MapFlags::FIXED), Err(Errno::EPERM));
+    assert_eq!(mmap(BASE, PAGE, MapFlags::FIXED), Ok(BASE));
+    assert_eq!(mmap(BASE, PAGE, MapFlags::FIXED | MapFlags::NOREPLACE), Err(Errno::EEXIST));
+    assert_eq!(process.space.munmap(&mm, BASE, usize::MAX), Err(Errno::EINVAL));
+    assert_eq!(process.space.mprotect(&mm, BASE, 5 * PAGE, RW), Err(Errno::ENOMEM));
+    assert_eq!(process.read(usize::MAX), Err(FaultError::MapErr));
+    process.exit();
+}
+
+#[test]
+fn large_mappings_are_placed_so_that_large_folios_fit() {
+    let mm = machine();
+    let mut process = Process::new(&mm);
+    let at = process.space.mmap(&mm, request(0, 3 << 20, MapFlags::empty())).unwrap();
+    assert!(at.is_multiple_of(2 << 20));
+    let small = process.space.mmap(&mm, request(0, 3 * PAGE, MapFlags::empty())).unwrap();
+    assert!(small + 3 * PAGE <= at || small >= at + (3 << 20));
+    assert_eq!(
+        process.space.mmap(&mm, request(BASE, PAGE, MapFlags::empty())),
+        Ok(BASE),
+        "a free hint is taken"
+    );
+    process.exit();
+}
+
+#[test]
+fn brk_grows_shrinks_and_stays_out_of_the_way() {
+    let mm = machine();
+    leaks_nothing(&mm, || {
+        let mut process = Process::new(&mm);
+        process.space.set_brk_start(BASE + 5);
+        let start = BASE + PAGE;
+        assert_eq!(process.space.brk(&mm, 0), start);
+        assert_eq!(process.space.brk(&mm, start + 40 * PAGE + 1), start + 40 * PAGE + 1);
+        fill(&mut process, start, 41, 1);
+        assert_eq!(process.space.brk(&mm, start + PAGE), start + PAGE);
+        assert_eq!(process.read(start + PAGE), Err(FaultError::MapErr));
+        process.map_anon(start + 8 * PAGE, 1);
+        assert_eq!(process.space.brk(&mm, start + 20 * PAGE), start + PAGE, "something is in the way");
+        process.exit();
+    });
+}
+
+#[test]
+fn a_dirty_sibling_does_not_hide_a_needed_update() {
+    // Failure 1, through the fault path: page 3 is dirty, page 7 is written, no hardware AF or dirty state.
+    let mm = machine();
+    let mut parent = Process::new(&mm);
+    parent.map_anon(BASE, 16);
+    fill(&mut parent, BASE, 16, 0);
+    let mut child = parent.fork().unwrap();
+    parent.exit();
+    child.write(BASE + 3 * PAGE, 1).unwrap();
+    child.write(BASE + 7 * PAGE, 1).unwrap();
+    assert_eq!(folded(&child, BASE, 16), 16);
+    child.exit();
+}

@@ -1,0 +1,46 @@
+//! Host tests of memory management as a whole: what processes see, what the tables hold, and that nothing leaks.
+
+mod exhaustion;
+mod fork;
+mod mapping;
+
+use super::policy::Setting;
+use super::testing::{HostMachine, Process};
+use super::{Mm, frame::MAX_ORDER};
+
+/// Where tests map: aligned to the largest folio.
+const BASE: usize = 0x4000_0000;
+const PAGE: usize = paging::PAGE_SIZE as usize;
+
+/// Lets anonymous memory have folios of exactly `order`.
+fn only_order(mm: &Mm<HostMachine>, order: u8) {
+    (1..=MAX_ORDER).for_each(|size| {
+        mm.policy.set(size, if size == order { Setting::Always } else { Setting::Never });
+    });
+}
+
+/// Runs `f`, which must leave as many frames free as it found.
+fn leaks_nothing(mm: &Mm<HostMachine>, f: impl FnOnce()) {
+    let (free, tables) = (mm.free_pages(), mm.table_pages());
+    f();
+    assert_eq!((mm.free_pages(), mm.table_pages()), (free, tables));
+}
+
+/// Writes `value + index` (wrapping) to the first byte of `pages` pages from `addr`.
+fn fill(process: &mut Process<'_>, addr: usize, pages: usize, value: u8) {
+    for index in 0..pages {
+        process.write(addr + index * PAGE, value.wrapping_add(index as u8)).unwrap();
+    }
+}
+
+/// Checks what [`fill`] wrote.
+fn check(process: &mut Process<'_>, addr: usize, pages: usize, value: u8) {
+    for index in 0..pages {
+        assert_eq!(process.read(addr + index * PAGE), Ok(value.wrapping_add(index as u8)), "page {index}");
+    }
+}
+
+/// How many of `pages` pages from `addr` are mapped by folded blocks.
+fn folded(process: &Process<'_>, addr: usize, pages: usize) -> usize {
+    (0..pages).filter(|index| process.pte(addr + index * PAGE).is_cont()).count()
+}

@@ -1,0 +1,112 @@
+//! Taking mappings away, in batches: munmap, and what madvise and mremap need of it.
+
+use paging::batch::{Respect, folio_pte_batch};
+use paging::contpte::{clear_full_ptes, ptep_get_raw};
+use paging::walk::{PteRef, tables, unlink_tables};
+use paging::{PAGE_SIZE, VirtAddr};
+
+use super::Mm;
+use super::gather::Unmapped;
+use super::machine::Machine;
+use super::space::{AddressSpace, USER_END, check_range, release_vma};
+use crate::errno::Result;
+
+/// Permissions and dirty state of what goes away do not matter.
+const ANYTHING: Respect = Respect { write: false, dirty: false };
+
+impl AddressSpace {
+    /// Unmaps a range, as munmap.
+    ///
+    /// # Errors
+    /// `EINVAL`: misaligned or empty. `ENOMEM`: no memory to split a VMA; nothing was unmapped.
+    pub fn munmap<M: Machine>(&mut self, mm: &Mm<M>, addr: usize, len: usize) -> Result<()> {
+        let (start, end) = check_range(addr, len).map_err(|_| crate::errno::Errno::EINVAL)?;
+        self.unmap(mm, start, end)
+    }
+
+    /// Unmaps a checked range.
+    ///
+    /// # Errors
+    /// `ENOMEM`: no memory to split a VMA; nothing was unmapped.
+    pub(super) fn unmap<M: Machine>(&mut self, mm: &Mm<M>, start: VirtAddr, end: VirtAddr) -> Result<()> {
+        if self.vmas.overlapping(start, end).is_empty() {
+            return Ok(());
+        }
+        self.vmas.reserve(2)?;
+        self.vmas.split_at(start);
+        self.vmas.split_at(end);
+        let mut unmapped = Unmapped::new(mm, self.asid());
+        self.zap(mm, start, end, &mut unmapped);
+        self.vmas.remove(start, end, |vma| release_vma(mm, vma));
+        // Tables that no neighbour needs either: the range widened to where the neighbours begin.
+        let next = self.vmas.index_at(start);
+        let floor = next.checked_sub(1).and_then(|index| self.vmas.get(index)).map(|vma| vma.end);
+        let ceiling = self.vmas.get(next).map(|vma| vma.start);
+        let (floor, ceiling) = (floor.unwrap_or(VirtAddr::new(0)), ceiling.unwrap_or(USER_END));
+        self.unlink(mm, start, end, floor, ceiling, &mut unmapped);
+        unmapped.finish();
+        Ok(())
+    }
+
+    /// Clears the PTEs of `start..end` and hands what they mapped to `unmapped`.
+    pub(super) fn zap<M: Machine>(
+        &mut self,
+        mm: &Mm<M>,
+        start: VirtAddr,
+        end: VirtAddr,
+        unmapped: &mut Unmapped<'_, M>,
+    ) {
+        for (first, nr) in tables(&mm.machine, self.root, start, end) {
+            self.zap_table(mm, first, nr, unmapped);
+        }
+    }
+
+    fn zap_table<M: Machine>(
+        &mut self,
+        mm: &Mm<M>,
+        first: PteRef,
+        nr: usize,
+        unmapped: &mut Unmapped<'_, M>,
+    ) {
+        let mut index = 0;
+        while index < nr {
+            let at = first.add(index);
+            let pte = ptep_get_raw(&mm.machine, at);
+            if !pte.is_present() {
+                index += 1;
+                continue;
+            }
+            if pte.is_special() {
+                clear_full_ptes(&mm.machine, self.asid(), at, 1);
+                unmapped.flush_range(at.va(), at.va().add(PAGE_SIZE));
+                index += 1;
+                continue;
+            }
+            let folio = mm.frames.folio(pte.pfn());
+            let batch = folio_pte_batch(&mm.machine, at, pte, nr - index, folio.span(), ANYTHING);
+            clear_full_ptes(&mm.machine, self.asid(), at, batch.nr);
+            unmapped.flush_range(at.va(), at.va().add(batch.nr as u64 * PAGE_SIZE));
+            unmapped.folio(folio.head, batch.nr);
+            self.rss -= batch.nr;
+            index += batch.nr;
+        }
+    }
+
+    /// Unlinks the tables that only `start..end` needed; nothing is mapped between `floor` and `ceiling` any more.
+    fn unlink<M: Machine>(
+        &self,
+        mm: &Mm<M>,
+        start: VirtAddr,
+        end: VirtAddr,
+        floor: VirtAddr,
+        ceiling: VirtAddr,
+        unmapped: &mut Unmapped<'_, M>,
+    ) {
+        // Widening beyond the outermost table of the range would walk upper tables for nothing, so it stops at the
+        // top-level entries around it.
+        let top = paging::Level::TOP.entry_size();
+        let from = floor.max(start.align_down(top));
+        let to = ceiling.min(end.align_up(top));
+        unlink_tables(&mm.machine, self.root, from, to, &mut |table| unmapped.table(table));
+    }
+}

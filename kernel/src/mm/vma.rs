@@ -1,0 +1,359 @@
+//! Virtual memory areas: what a process asked for, as opposed to what its tables hold yet.
+
+use alloc::vec::Vec;
+
+use bitflags::bitflags;
+use paging::{PAGE_SHIFT, Pfn, Pte, VirtAddr};
+
+use super::object::Object;
+use crate::errno::Result;
+use crate::util::Ref;
+
+bitflags! {
+    /// What a process may do with memory. The values are Linux's `PROT_*`.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Prot: u32 {
+        /// Load from it.
+        const READ = 1;
+        /// Store to it.
+        const WRITE = 2;
+        /// Execute it.
+        const EXEC = 4;
+    }
+}
+
+bitflags! {
+    /// Properties of a VMA.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct VmaFlags: u32 {
+        /// Writes are seen by all who map it (MAP_SHARED).
+        const SHARED = 1;
+        /// MADV_HUGEPAGE: large folios are wanted.
+        const HUGEPAGE = 2;
+        /// MADV_NOHUGEPAGE: large folios are not wanted.
+        const NOHUGEPAGE = 4;
+        /// Tables may hold anonymous pages, so fork has to copy them.
+        const HAS_ANON = 8;
+        /// MADV_DONTFORK: the child does not get it.
+        const DONTFORK = 16;
+        /// MADV_WIPEONFORK: the child gets it empty.
+        const WIPEONFORK = 32;
+        /// The initial stack.
+        const STACK = 64;
+        /// The heap that brk moves.
+        const HEAP = 128;
+    }
+}
+
+/// Where the contents of a VMA come from.
+#[derive(Clone)]
+pub enum Backing {
+    /// Zeroes.
+    Anon,
+    /// A file or shared memory.
+    Object {
+        /// Its page cache.
+        object: Ref<Object>,
+        /// The object's page that the VMA's first page shows (0-based, in pages).
+        page: u64,
+    },
+}
+
+/// A range of a process's addresses with equal properties.
+#[derive(Clone)]
+pub struct Vma {
+    /// The first address.
+    pub start: VirtAddr,
+    /// The first address behind it.
+    pub end: VirtAddr,
+    /// What is permitted.
+    pub prot: Prot,
+    /// Its properties.
+    pub flags: VmaFlags,
+    /// Where its contents come from.
+    pub backing: Backing,
+}
+
+impl Vma {
+    /// Whether writes stay with the process: a write to a page that others see too copies it first.
+    #[inline]
+    pub fn is_private(&self) -> bool {
+        !self.flags.contains(VmaFlags::SHARED)
+    }
+
+    /// Whether it is private memory that begins as zeroes.
+    #[inline]
+    pub fn is_private_anon(&self) -> bool {
+        self.is_private() && matches!(self.backing, Backing::Anon)
+    }
+
+    /// Whether fork copies its PTEs. What has no anonymous pages the child can fault in by itself.
+    /// Linux: `vma_needs_copy`.
+    #[inline]
+    pub fn needs_copy(&self) -> bool {
+        self.flags.contains(VmaFlags::HAS_ANON)
+            && !self.flags.intersects(VmaFlags::DONTFORK | VmaFlags::WIPEONFORK)
+    }
+
+    /// The object's page (0-based) that `va` shows, with the object; `None` for anonymous memory.
+    pub fn object_page(&self, va: VirtAddr) -> Option<(&Ref<Object>, u64)> {
+        match &self.backing {
+            Backing::Anon => None,
+            Backing::Object { object, page } => Some((object, page + (self.start.pages_to(va) as u64))),
+        }
+    }
+
+    /// The entry that maps the frame `pfn` here: young, clean, and not yet writable.
+    #[inline]
+    pub fn pte(&self, pfn: Pfn) -> Pte {
+        let pte = Pte::user(pfn).mkyoung();
+        if self.prot.contains(Prot::EXEC) { pte.mkexec() } else { pte }
+    }
+
+    /// Cuts the VMA in two at `at`, which is inside; `self` keeps the lower part.
+    fn split_off(&mut self, at: VirtAddr) -> Vma {
+        let mut upper = self.clone();
+        upper.start = at;
+        if let Backing::Object { page, .. } = &mut upper.backing {
+            *page += (at.get() - self.start.get()) >> PAGE_SHIFT;
+        }
+        self.end = at;
+        upper
+    }
+
+    /// Whether `next`, which begins where this one ends, could be one with it.
+    fn continues_in(&self, next: &Vma) -> bool {
+        // That fork may have work in only one of the two does not make them different.
+        let flags = |vma: &Vma| vma.flags | VmaFlags::HAS_ANON;
+        let contents = match (&self.backing, &next.backing) {
+            (Backing::Anon, Backing::Anon) => true,
+            (Backing::Object { object: a, .. }, Backing::Object { object: b, page }) => {
+                Ref::ptr_eq(a, b) && self.object_page(self.end).is_some_and(|(_, end)| end == *page)
+            }
+            _ => false,
+        };
+        contents && self.end == next.start && self.prot == next.prot && flags(self) == flags(next)
+    }
+}
+
+/// A process's VMAs, sorted by address, none overlapping another.
+#[derive(Default)]
+pub struct VmaList {
+    vmas: Vec<Vma>,
+}
+
+impl VmaList {
+    /// No VMAs.
+    pub const fn new() -> Self {
+        VmaList { vmas: Vec::new() }
+    }
+
+    /// All VMAs, by address.
+    pub fn iter(&self) -> core::slice::Iter<'_, Vma> {
+        self.vmas.iter()
+    }
+
+    /// The 0-based index of the first VMA that ends above `va`; the number of VMAs if none does.
+    pub fn index_at(&self, va: VirtAddr) -> usize {
+        self.vmas.partition_point(|vma| vma.end <= va)
+    }
+
+    /// The VMA that contains `va`.
+    #[inline]
+    pub fn find(&self, va: VirtAddr) -> Option<&Vma> {
+        self.vmas.get(self.index_at(va)).filter(|vma| vma.start <= va)
+    }
+
+    /// The VMA that contains `va`, to change its flags.
+    #[inline]
+    pub fn find_mut(&mut self, va: VirtAddr) -> Option<&mut Vma> {
+        let index = self.index_at(va);
+        self.vmas.get_mut(index).filter(|vma| vma.start <= va)
+    }
+
+    /// The VMA with the given index.
+    pub fn get(&self, index: usize) -> Option<&Vma> {
+        self.vmas.get(index)
+    }
+
+    /// The VMAs that overlap `start..end`, as a range of indices.
+    pub fn overlapping(&self, start: VirtAddr, end: VirtAddr) -> core::ops::Range<usize> {
+        let first = self.index_at(start);
+        let behind = first + self.vmas[first..].partition_point(|vma| vma.start < end);
+        first..behind
+    }
+
+    /// Whether every address of `start..end` is in a VMA.
+    pub fn covers(&self, start: VirtAddr, end: VirtAddr) -> bool {
+        let mut at = start;
+        for vma in &self.vmas[self.overlapping(start, end)] {
+            if vma.start > at {
+                return false;
+            }
+            at = vma.end;
+        }
+        at >= end
+    }
+
+    /// Makes room for `additional` more VMAs, so that the next changes cannot fail halfway.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn reserve(&mut self, additional: usize) -> Result<()> {
+        Ok(self.vmas.try_reserve(additional)?)
+    }
+
+    /// Adds a VMA that overlaps no other, as part of its neighbours where they are alike. Room is reserved.
+    pub fn insert(&mut self, vma: Vma) {
+        let index = self.index_at(vma.start);
+        let starts = vma.start;
+        self.vmas.insert(index, vma);
+        self.merge_around(starts, starts);
+    }
+
+    /// Splits VMAs so that none crosses `at`. Room for one more is reserved.
+    pub fn split_at(&mut self, at: VirtAddr) {
+        let index = self.index_at(at);
+        if let Some(vma) = self.vmas.get_mut(index)
+            && vma.start < at
+        {
+            let upper = vma.split_off(at);
+            self.vmas.insert(index + 1, upper);
+        }
+    }
+
+    /// Applies `f` to the VMAs between `start` and `end`, across which none reaches, then joins what became alike.
+    pub fn change(&mut self, start: VirtAddr, end: VirtAddr, f: impl FnMut(&mut Vma)) {
+        let range = self.overlapping(start, end);
+        self.vmas[range].iter_mut().for_each(f);
+        self.merge_around(start, end);
+    }
+
+    /// Joins VMAs between the neighbours of `start` and of `end` where they are alike.
+    fn merge_around(&mut self, start: VirtAddr, end: VirtAddr) {
+        let mut index = self.index_at(start).saturating_sub(1);
+        while index + 1 < self.vmas.len() && self.vmas[index].start <= end {
+            if self.vmas[index].continues_in(&self.vmas[index + 1]) {
+                let next = self.vmas.remove(index + 1);
+                self.vmas[index].end = next.end;
+                self.vmas[index].flags |= next.flags;
+                debug_assert!(!last_reference(&next), "the lower part refers to the object too");
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// Removes the VMAs between `start` and `end`, across which none reaches, and hands each to `f`.
+    pub fn remove(&mut self, start: VirtAddr, end: VirtAddr, f: impl FnMut(Vma)) {
+        let range = self.overlapping(start, end);
+        self.vmas.drain(range).for_each(f);
+    }
+
+    /// The list for a child of fork: all but what MADV_DONTFORK keeps back.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn fork(&self) -> Result<VmaList> {
+        let mut vmas = Vec::new();
+        vmas.try_reserve_exact(self.vmas.len())?;
+        vmas.extend(self.vmas.iter().filter(|vma| !vma.flags.contains(VmaFlags::DONTFORK)).cloned());
+        for vma in &mut vmas {
+            if vma.flags.contains(VmaFlags::WIPEONFORK) {
+                vma.flags -= VmaFlags::HAS_ANON;
+            }
+        }
+        Ok(VmaList { vmas })
+    }
+
+    /// The highest `bytes` free bytes below `limit` and not below `floor`, aligned to `align` (a power of two, in
+    /// bytes). `None` when there is no such gap.
+    pub fn gap_below(&self, floor: VirtAddr, limit: VirtAddr, bytes: u64, align: u64) -> Option<VirtAddr> {
+        let mut end = limit;
+        for vma in self.vmas[..self.overlapping(VirtAddr::new(0), limit).end].iter().rev() {
+            if let Some(start) = fits(vma.end.max(floor), end, bytes, align) {
+                return Some(start);
+            }
+            end = vma.start;
+        }
+        fits(floor, end, bytes, align)
+    }
+}
+
+fn last_reference(vma: &Vma) -> bool {
+    matches!(&vma.backing, Backing::Object { object, .. } if Ref::is_unique(object))
+}
+
+fn fits(start: VirtAddr, end: VirtAddr, bytes: u64, align: u64) -> Option<VirtAddr> {
+    let at = VirtAddr::new(end.get().checked_sub(bytes)?).align_down(align);
+    (at >= start).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    fn vma(start: u64, end: u64, prot: Prot) -> Vma {
+        let (start, end) = (VirtAddr::new(start), VirtAddr::new(end));
+        Vma { start, end, prot, flags: VmaFlags::empty(), backing: Backing::Anon }
+    }
+
+    fn list(vmas: &[Vma]) -> VmaList {
+        let mut list = VmaList::new();
+        list.reserve(vmas.len() + 2).unwrap();
+        vmas.iter().for_each(|vma| list.insert(vma.clone()));
+        list
+    }
+
+    fn ranges(list: &VmaList) -> Vec<(u64, u64)> {
+        list.iter().map(|vma| (vma.start.get(), vma.end.get())).collect()
+    }
+
+    #[test]
+    fn neighbours_that_are_alike_become_one() {
+        let rw = Prot::READ | Prot::WRITE;
+        let list = list(&[vma(0x1000, 0x2000, rw), vma(0x3000, 0x4000, rw), vma(0x2000, 0x3000, rw)]);
+        assert_eq!(ranges(&list), [(0x1000, 0x4000)]);
+        let other = super::tests::list(&[vma(0x1000, 0x2000, rw), vma(0x2000, 0x3000, Prot::READ)]);
+        assert_eq!(ranges(&other).len(), 2);
+    }
+
+    #[test]
+    fn splitting_and_changing_the_middle_and_back() {
+        let mut list = list(&[vma(0x1000, 0x9000, Prot::READ)]);
+        let (start, end) = (VirtAddr::new(0x3000), VirtAddr::new(0x5000));
+        list.split_at(start);
+        list.split_at(end);
+        list.change(start, end, |vma| vma.prot = Prot::empty());
+        assert_eq!(ranges(&list), [(0x1000, 0x3000), (0x3000, 0x5000), (0x5000, 0x9000)]);
+        assert_eq!(list.find(VirtAddr::new(0x4fff)).unwrap().prot, Prot::empty());
+        list.change(start, end, |vma| vma.prot = Prot::READ);
+        assert_eq!(ranges(&list), [(0x1000, 0x9000)]);
+    }
+
+    #[test]
+    fn coverage_sees_gaps() {
+        let list = list(&[vma(0x1000, 0x2000, Prot::READ), vma(0x3000, 0x4000, Prot::READ)]);
+        let covers = |start, end| list.covers(VirtAddr::new(start), VirtAddr::new(end));
+        assert!(
+            covers(0x1000, 0x2000)
+                && !covers(0x1000, 0x4000)
+                && !covers(0x0, 0x2000)
+                && !covers(0x3000, 0x5000)
+        );
+    }
+
+    #[test]
+    fn gaps_are_found_from_the_top_and_aligned() {
+        let list = list(&[vma(0x10_0000, 0x20_0000, Prot::READ), vma(0x30_1000, 0x40_0000, Prot::READ)]);
+        let gap = |bytes, align| {
+            list.gap_below(VirtAddr::new(0x1_0000), VirtAddr::new(0x40_0000), bytes, align).map(|va| va.get())
+        };
+        assert_eq!(gap(0x1000, 0x1000), Some(0x30_0000));
+        assert_eq!(gap(0x1_0000, 0x1_0000), Some(0x2f_0000));
+        assert_eq!(gap(0x10_1000, 0x1000), Some(0x20_0000));
+        assert_eq!(gap(0x10_2000, 0x1000), None);
+        assert_eq!(gap(0xf_0000, 0x1000), Some(0x21_1000));
+    }
+}
