@@ -1,0 +1,38 @@
+# Every target does the set-up it needs; `make help` lists them. The work is in scripts/.
+#
+# Variables: CPU=max|neoverse-n2|... MEM=512M GIC=2|3 EL2=1 SMP=1 TIMEOUT=120 (seconds) V=1 (show commands)
+#   APPEND="..."  the kernel's command line, for example pleat.batch=off
+#   ARGS="..."    what init runs instead of the storm, for example "utest , echo hello"
+
+export CPU MEM GIC EL2 SMP TIMEOUT V APPEND ARGS
+
+.PHONY: help run test bench matrix debug image lint doc clean
+.NOTPARALLEL:
+
+help:
+	@echo 'make run     boot in QEMU: self-tests, a short fork storm, power off'
+	@echo 'make test    the tests on the host, then the boot matrix'
+	@echo 'make bench   the fork storm over all folio sizes; target/pleat/bench.jsonl'
+	@echo 'make matrix  the boot matrix alone'
+	@echo 'make debug   boot, waiting for gdb'
+	@echo 'make image   target/pleat/{Image,initramfs.cpio,pleat.elf}'
+	@echo 'make lint    rustfmt and clippy'
+	@echo 'make doc     the documentation'
+	@echo 'make clean   remove target/'
+	@sed -n '/^# Variables/,/^$$/s/^# \{0,1\}//p' Makefile
+
+run test bench matrix debug:
+	@scripts/setup.sh
+	@scripts/image.sh
+	@scripts/$@.sh
+
+image:
+	@scripts/setup.sh rust
+	@scripts/image.sh
+
+lint doc:
+	@scripts/setup.sh rust
+	@scripts/$@.sh
+
+clean:
+	rm -rf target

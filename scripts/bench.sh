@@ -1,0 +1,62 @@
+#!/bin/sh
+# `make bench`: the fork storm over all folio sizes. The tables go to the terminal, the measurements to
+#   target/pleat/bench.jsonl             all sizes
+#   target/pleat/bench-batch-off.jsonl   64 KiB folios, copied PTE by PTE; compared with the above at the end
+# Instructions are counted with -icount, so the same build gives the same numbers on every machine.
+set -eu
+# shellcheck source=scripts/common.sh
+. "$(dirname -- "$0")/common.sh"
+
+SIZES=${SIZES:-4,16,64,512,2048}
+MIB=${MIB:-64}
+
+# Shows a serial console without its `@json` lines; on a terminal, they move a progress line instead.
+show() {
+    count=0
+    while IFS= read -r line || [ -n "$line" ]; do
+        case $line in
+        '@json '*)
+            count=$((count + 1))
+            if [ -t 2 ]; then
+                op=${line#*\"op\":\"}
+                kib=${line#*\"folio_kib\":}
+                printf '\r\033[K  %d measured: %s, %s KiB folios' "$count" "${op%%\"*}" "${kib%%[!0-9]*}" >&2
+            fi
+            ;;
+        *)
+            if [ -t 2 ] && [ "$count" -gt 0 ]; then printf '\r\033[K' >&2; fi
+            printf '%s\n' "$line"
+            ;;
+        esac
+    done
+    if [ -t 2 ] && [ "$count" -gt 0 ]; then printf '\r\033[K' >&2; fi
+}
+
+# measure NAME SIZES KERNEL-ARGUMENT...: one boot; leaves NAME.jsonl
+measure() {
+    name=$1
+    sizes=$2
+    shift 2
+    log=$out/logs/$name.log
+    rm -f "$out/$name.jsonl" "$out/logs/$name.status"
+    {
+        status=0
+        LOG=$log ICOUNT=1 TIMEOUT=${TIMEOUT:-1200} \
+            APPEND="pleat.selftest=off $* ${APPEND:-} -- storm --json --mib=$MIB --sizes=$sizes" \
+            scripts/qemu.sh </dev/null || status=$?
+        echo "$status" >"$out/logs/$name.status"
+    } | show
+    status=$(cat "$out/logs/$name.status")
+    if [ "$status" != 0 ]; then
+        note "the storm ended with status $status (the log is $log)"
+        exit "$status"
+    fi
+    "$cargo_target/release/pack" json "$log" "$out/$name.jsonl"
+}
+
+mkdir -p "$out/logs"
+measure bench "$SIZES"
+note "again with 64 KiB folios and pleat.batch=off"
+measure bench-batch-off 64 pleat.batch=off
+awk -f scripts/compare.awk "$out/bench.jsonl" "$out/bench-batch-off.jsonl"
+printf '\n%s\n' "$out/bench.jsonl: $(($(wc -l <"$out/bench.jsonl"))) measurements"

@@ -1,0 +1,36 @@
+#!/bin/sh
+# Builds what QEMU is given, and leaves it in target/pleat:
+#   Image            the kernel, with its symbol table
+#   initramfs.cpio   the EL0 programs, and the files in user/initramfs
+#   pleat.elf        the kernel for a debugger
+#
+#   image.sh         builds the kernel first
+#   image.sh ELF     packs this kernel instead (cargo's runner)
+set -eu
+# shellcheck source=scripts/common.sh
+. "$(dirname -- "$0")/common.sh"
+
+# cargo build, with the output directory spelt out: a user's cargo configuration may move it elsewhere.
+build() {
+    cargo build --locked --target-dir "$cargo_target" ${V:+--verbose} "$@"
+}
+
+mkdir -p "$out"
+elf=${1:-}
+if [ -z "$elf" ]; then
+    elf=$cargo_target/aarch64-unknown-none-softfloat/release/pleat
+    build --release --target aarch64-unknown-none-softfloat -p pleat
+fi
+build --release --target aarch64-unknown-none -p user --bins
+build --release -p pack
+
+pack=$cargo_target/release/pack
+programs=$cargo_target/aarch64-unknown-none/release
+"$pack" image "$elf" "$out/Image"
+cp "$elf" "$out/pleat.elf"
+set -- "init=$programs/init"
+for program in storm utest echo; do set -- "$@" "bin/$program=$programs/$program"; done
+for file in $(cd user/initramfs && find . -type f); do
+    set -- "$@" "${file#./}=user/initramfs/$file"
+done
+"$pack" initramfs "$out/initramfs.cpio" "$@"

@@ -1,0 +1,64 @@
+#!/bin/sh
+# The boot matrix: every CPU model boots small and old (GICv2, EL1, 128 MiB) and large and new (GICv3, EL2, 8 GiB).
+# A boot passes when the kernel's self-tests, utest and a short storm all do. Then two boots that have to fail, because
+# a matrix that cannot fail shows nothing. Logs: target/pleat/logs.
+set -eu
+# shellcheck source=scripts/common.sh
+. "$(dirname -- "$0")/common.sh"
+
+passed=0
+failed=0
+export TIMEOUT="${TIMEOUT:-120}"
+kernel_args=${APPEND:-}
+
+# boot NAME COMMAND-LINE: one boot without input; sets status, seconds and LOG
+boot() {
+    export LOG="$out/logs/$1.log" APPEND="$kernel_args $2"
+    began=$(date +%s)
+    status=0
+    scripts/qemu.sh </dev/null >/dev/null 2>"$out/logs/$1.stderr" || status=$?
+    seconds=$(($(date +%s) - began))
+}
+
+# verdict NAME REASON: REASON is empty for a pass; DETAIL is shown beside the name
+verdict() {
+    if [ -z "$2" ]; then
+        passed=$((passed + 1))
+        printf 'ok %s: %s, %s s\n' "$1" "$detail" "$seconds"
+    else
+        failed=$((failed + 1))
+        printf 'not ok %s: %s, %s s; the log is %s\n' "$1" "$2" "$seconds" "$LOG"
+        tail -n 15 "$LOG" "${LOG%.log}.stderr" 2>/dev/null | sed 's/^/    /'
+    fi
+}
+
+expect_pass() {
+    boot "$1" "-- utest , storm --mib=4 --sizes=4,64"
+    # Two reports: the kernel's self-tests and utest.
+    detail=$(scripts/check-log.sh "$LOG" 2) && reason= || reason=$detail
+    if [ "$status" != 0 ]; then reason="status $status; $reason"; fi
+    verdict "$1" "$reason"
+}
+
+# expect_status NAME STATUS COMMAND-LINE
+expect_status() {
+    boot "$1" "$3"
+    detail="status $2, as it should"
+    reason=
+    if [ "$status" != "$2" ]; then reason="status $status instead of $2"; fi
+    verdict "$1" "$reason"
+}
+
+mkdir -p "$out/logs"
+for cpu in cortex-a72 neoverse-n1 neoverse-n2 max; do
+    export CPU="$cpu" GIC=2 EL2=0 MEM=128M
+    expect_pass "$cpu-gic2-el1-128M"
+    export GIC=3 EL2=1 MEM=8G
+    expect_pass "$cpu-gic3-el2-8G"
+done
+export MEM=512M
+expect_status program-missing 127 "pleat.selftest=off -- /bin/no-such-program"
+expect_status selftest-fails 1 "pleat.selftest=fail -- storm --mib=4 --sizes=4"
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" = 0 ]
