@@ -59,9 +59,10 @@ struct Inner {
 
 impl AsidAllocator {
     /// Numbers of `bits` bits (8 or 16: ID_AA64MMFR0_EL1.ASIDBits).
-    pub(super) fn new(bits: u32) -> Self {
+    pub(super) const fn new(bits: u32) -> Self {
+        assert!(bits <= NUMBER_BITS);
         AsidAllocator {
-            bits: bits.min(NUMBER_BITS),
+            bits,
             generation: AtomicU64::new(1 << NUMBER_BITS),
             active: [const { AtomicU64::new(0) }; MAX_CPUS],
             inner: spin::Mutex::new(Inner {

@@ -116,6 +116,10 @@ pub struct TooManyReferences;
 const LIMIT: u32 = 1 << 31;
 
 impl FrameTable {
+    /// A table of no frames, until there is memory for one.
+    pub(super) const EMPTY: FrameTable =
+        FrameTable { base: Pfn::new(0), entries: NonNull::dangling(), len: 0 };
+
     /// Puts a zeroed table for all of `usable` at the start of the largest range; returns it with the memory it
     /// takes. `None` if that range is too small.
     pub(super) fn place<M: Machine>(machine: &M, usable: &[PhysRange]) -> Option<(Self, PhysRange)> {

@@ -99,33 +99,40 @@ pub enum InitError {
 }
 
 impl<M: Machine> Mm<M> {
-    /// Takes over the memory in `usable`, whose ranges do not overlap and are nobody else's. The frame table is put
-    /// at the start of the largest.
-    ///
-    /// # Errors
-    /// [`InitError::TooLittleMemory`].
-    pub fn new(machine: M, usable: &[PhysRange], asid_bits: u32) -> Result<Self, InitError> {
-        let (frames, table_range) = FrameTable::place(&machine, usable).ok_or(InitError::TooLittleMemory)?;
-        let mut buddy = Buddy::new();
-        for range in usable {
-            let (start, end) = (range.start.get(), range.start.get() + range.bytes);
-            let start = if range.start == table_range.start { start + table_range.bytes } else { start };
-            buddy.add(&machine, PhysAddr::new(start), PhysAddr::new(end));
-        }
-        let mut mm = Mm {
+    /// Memory management without any memory yet. Const, so that it can be a static: it is too large for a stack.
+    pub const fn new(machine: M) -> Self {
+        Mm {
             machine,
-            frames,
+            frames: FrameTable::EMPTY,
             policy: Policy::new(),
-            asids: AsidAllocator::new(asid_bits),
+            asids: AsidAllocator::new(8),
             batching: AtomicBool::new(true),
-            buddy: spin::Mutex::new(buddy),
-            caches: PerCpu::new(|| Caches::EMPTY),
+            buddy: spin::Mutex::new(Buddy::new()),
+            caches: PerCpu::empty(),
             zero_page: Pfn::new(0),
             tables: AtomicU64::new(0),
             next_owner: AtomicU32::new(1),
-        };
-        mm.zero_page = mm.alloc_zeroed_frame(Kind::Kernel).ok_or(InitError::TooLittleMemory)?;
-        Ok(mm)
+        }
+    }
+
+    /// Takes over the memory in `usable`, whose ranges are page-aligned, do not overlap and are nobody else's. The
+    /// frame table is put at the start of the largest. Address space identifiers have `asid_bits` bits. Once.
+    ///
+    /// # Errors
+    /// [`InitError::TooLittleMemory`].
+    pub fn take_over(&mut self, usable: &[PhysRange], asid_bits: u32) -> Result<(), InitError> {
+        let (frames, table) = FrameTable::place(&self.machine, usable).ok_or(InitError::TooLittleMemory)?;
+        self.frames = frames;
+        self.asids = AsidAllocator::new(asid_bits);
+        let mut buddy = self.buddy.lock();
+        for range in usable {
+            let (start, end) = (range.start, range.start.add(range.bytes));
+            let start = if start == table.start { start.add(table.bytes) } else { start };
+            buddy.add(&self.machine, start, end);
+        }
+        drop(buddy);
+        self.zero_page = self.alloc_zeroed_frame(Kind::Kernel).ok_or(InitError::TooLittleMemory)?;
+        Ok(())
     }
 
     /// Takes `1 << order` frames, aligned to their size, as a folio of `kind` with one reference; contents arbitrary.

@@ -4,6 +4,7 @@
 use paging::Pfn;
 
 use super::frame::MAX_ORDER;
+use super::percpu::{PerCpu, Slot};
 
 /// Blocks a cache holds at most, by order: about 2 MiB of small frames and a few of the large.
 const CAPACITY: [usize; MAX_ORDER as usize + 1] = [512, 32, 32, 32, 128, 16, 16, 8, 8, 8];
@@ -32,6 +33,13 @@ const BASE: [usize; CAPACITY.len()] = {
 pub(super) struct Caches {
     len: [usize; CAPACITY.len()],
     blocks: [Pfn; SLOTS],
+}
+
+impl PerCpu<Caches> {
+    /// Nothing cached anywhere.
+    pub const fn empty() -> Self {
+        PerCpu::new([const { Slot::new(Caches::EMPTY) }; crate::util::MAX_CPUS])
+    }
 }
 
 impl Caches {

@@ -10,17 +10,25 @@ pub struct PerCpu<T> {
     slots: [Slot<T>; MAX_CPUS],
 }
 
+/// One CPU's `T`.
 #[repr(align(128))]
-struct Slot<T>(UnsafeCell<T>);
+pub struct Slot<T>(UnsafeCell<T>);
+
+impl<T> Slot<T> {
+    /// A slot that holds `value` at first.
+    pub const fn new(value: T) -> Self {
+        Slot(UnsafeCell::new(value))
+    }
+}
 
 // SAFETY: `with` demands that a slot is used by its CPU only, so no two threads of execution share a `T`; it moves
 // between contexts on that CPU, hence `Send`.
 unsafe impl<T: Send> Sync for PerCpu<T> {}
 
 impl<T> PerCpu<T> {
-    /// Fills every slot with a value of `make`.
-    pub fn new(mut make: impl FnMut() -> T) -> Self {
-        PerCpu { slots: core::array::from_fn(|_| Slot(UnsafeCell::new(make()))) }
+    /// Data with these first values.
+    pub const fn new(slots: [Slot<T>; MAX_CPUS]) -> Self {
+        PerCpu { slots }
     }
 
     /// Calls `f` with the slot of CPU number `cpu` (0-based).

@@ -1,7 +1,7 @@
 //! Which folio sizes anonymous memory gets: the settings behind `/sys/kernel/mm/transparent_hugepage`.
 //! Linux: `Documentation/admin-guide/mm/transhuge.rst`.
 
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use super::frame::MAX_ORDER;
 use super::vma::VmaFlags;
@@ -52,32 +52,38 @@ impl Setting {
 /// The settings of all folio sizes and the global one that they may inherit.
 pub struct Policy {
     global: AtomicU8,
-    sizes: [AtomicU8; MAX_ORDER as usize + 1],
+    /// Four bits an order: one load tells a fault all it needs.
+    sizes: AtomicU64,
 }
 
 /// 64 KiB: the size of a contpte block.
-const DEFAULT_ORDER: usize = paging::CONT_PTES.trailing_zeros() as usize;
+const DEFAULT_ORDER: u32 = paging::CONT_PTES.trailing_zeros();
+/// Every order's four bits.
+const ALL_NEVER: u64 = 0x1111_1111_1111_1111 * Setting::Never as u64;
 
 impl Policy {
     /// The default: 64 KiB `always`, since contpte blocks are what this kernel is for; all others `never`.
-    pub(super) fn new() -> Self {
-        let setting = |order| if order == DEFAULT_ORDER { Setting::Always } else { Setting::Never };
-        Policy {
-            global: AtomicU8::new(Setting::Madvise as u8),
-            sizes: core::array::from_fn(|order| AtomicU8::new(setting(order) as u8)),
-        }
+    pub(super) const fn new() -> Self {
+        let default =
+            (ALL_NEVER & !(0xf << (4 * DEFAULT_ORDER))) | (Setting::Always as u64) << (4 * DEFAULT_ORDER);
+        Policy { global: AtomicU8::new(Setting::Madvise as u8), sizes: AtomicU64::new(default) }
     }
 
     /// The setting of folios of `order` (1 to [`MAX_ORDER`]); `None` for any other order.
     pub fn get(&self, order: u8) -> Option<Setting> {
-        let slot = self.sizes.get(order as usize).filter(|_| order > 0)?;
-        Some(Setting::from_raw(slot.load(Ordering::Relaxed)))
+        let sizes = self.sizes.load(Ordering::Relaxed);
+        (1..=MAX_ORDER).contains(&order).then(|| setting_of(sizes, order))
     }
 
     /// Sets what folios of `order` are used for; returns whether there is such a size.
     pub fn set(&self, order: u8, setting: Setting) -> bool {
-        let slot = self.sizes.get(order as usize).filter(|_| order > 0);
-        slot.inspect(|slot| slot.store(setting as u8, Ordering::Relaxed)).is_some()
+        let valid = (1..=MAX_ORDER).contains(&order);
+        if valid {
+            let shift = 4 * order as u32;
+            let replace = |sizes: u64| Some(sizes & !(0xf << shift) | (setting as u64) << shift);
+            let _ = self.sizes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, replace);
+        }
+        valid
     }
 
     /// The setting that sizes may inherit.
@@ -99,8 +105,9 @@ impl Policy {
             return 0;
         }
         let asked = flags.contains(VmaFlags::HUGEPAGE);
+        let sizes = self.sizes.load(Ordering::Relaxed);
         let enabled = |order: &u8| {
-            let own = Setting::from_raw(self.sizes[*order as usize].load(Ordering::Relaxed));
+            let own = setting_of(sizes, *order);
             match if own == Setting::Inherit { self.global() } else { own } {
                 Setting::Always => true,
                 Setting::Madvise => asked,
@@ -109,6 +116,10 @@ impl Policy {
         };
         (1..below.min(MAX_ORDER + 1)).rev().find(enabled).unwrap_or(0)
     }
+}
+
+fn setting_of(sizes: u64, order: u8) -> Setting {
+    Setting::from_raw((sizes >> (4 * order as u32)) as u8 & 0xf)
 }
 
 #[cfg(test)]

@@ -132,8 +132,8 @@ pub fn machine() -> Mm<HostMachine> {
 /// Memory management over a fresh machine of `frames` frames.
 pub fn sized(frames: usize) -> Mm<HostMachine> {
     let machine = HostMachine::new(frames, Features { tlbi_range: true, ..Features::default() });
-    let mm = Mm::new(machine, &[PhysRange { start: RAM, bytes: frames as u64 * PAGE_SIZE }], 16);
-    let mm = mm.unwrap_or_else(|error| panic!("{error:?}"));
+    let mut mm = Mm::new(machine);
+    mm.take_over(&[PhysRange { start: RAM, bytes: frames as u64 * PAGE_SIZE }], 16).unwrap();
     // What the first address space needs once and for all is not a leak of the test that makes it.
     mm.asids.prepare().unwrap();
     mm
