@@ -10,10 +10,40 @@
 
 extern crate alloc;
 
+pub mod cmdline;
+pub mod devicetree;
 pub mod errno;
+pub mod fs;
 pub mod mm;
+pub mod proc;
+pub mod syscall;
+pub mod symbols;
 pub mod util;
 
 #[cfg(target_os = "none")]
 #[path = "arch/aarch64/mod.rs"]
 pub mod arch;
+#[cfg(not(target_os = "none"))]
+#[path = "arch/aarch64/host.rs"]
+pub mod arch;
+#[cfg(target_os = "none")]
+pub mod console;
+#[cfg(target_os = "none")]
+pub mod drivers;
+#[cfg(target_os = "none")]
+pub mod heap;
+#[cfg(target_os = "none")]
+pub mod panic;
+#[cfg(target_os = "none")]
+pub mod start;
+#[cfg(target_os = "none")]
+pub mod global;
+#[cfg(target_os = "none")]
+pub mod run;
+#[cfg(target_os = "none")]
+pub mod selftest;
+
+#[cfg(target_os = "none")]
+pub use global::mm;
+#[cfg(target_os = "none")]
+pub use run::{command_line, main};

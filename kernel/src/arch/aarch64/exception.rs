@@ -1,0 +1,88 @@
+//! What the vectors call. Interrupts are masked in all of it.
+
+use super::esr::{Esr, FaultStatus};
+use super::fault::UserFault;
+use super::frame::TrapFrame;
+use super::layout::USER_END;
+use super::{power, probe, report, time, uaccess};
+use crate::drivers::gic;
+
+/// SVC from EL0.
+pub(super) extern "C" fn el0_svc(frame: &mut TrapFrame) {
+    crate::syscall::dispatch(frame);
+    crate::proc::before_user_return(frame);
+}
+
+/// Any other synchronous exception from EL0.
+pub(super) extern "C" fn el0_sync(frame: &mut TrapFrame, esr: u64, far: u64) {
+    let fault = UserFault::decode(esr, far, frame.pc, frame.sp);
+    crate::proc::user_fault(frame, fault);
+    crate::proc::before_user_return(frame);
+}
+
+/// IRQ at EL0.
+pub(super) extern "C" fn el0_irq(frame: &mut TrapFrame) {
+    interrupt();
+    crate::proc::before_user_return(frame);
+}
+
+/// IRQ at EL1: in the idle loop's window.
+pub(super) extern "C" fn el1_irq() {
+    interrupt();
+}
+
+/// Acknowledges and handles the interrupt that is signalled. It is ended before its handler runs, because the timer's
+/// may switch to another thread; stopping the timer has withdrawn the request by then.
+fn interrupt() {
+    let Some(id) = gic::acknowledge() else { return };
+    if id == time::interrupt_id() {
+        time::stop_timer();
+        super::mmu::isb();
+        gic::end(id);
+        crate::proc::timer_tick();
+    } else {
+        gic::end(id);
+        gic::disable(id);
+        log::warn!("interrupt {id} came unasked; disabled");
+    }
+}
+
+/// Synchronous exception at EL1: an access to user memory that needs repair, a probe, or a kernel bug.
+pub(super) extern "C" fn el1_sync(frame: &mut TrapFrame, esr: u64, far: u64) {
+    let syndrome = Esr(esr);
+    if syndrome.class() == Esr::DATA_ABORT_SAME
+        && (far as usize) < USER_END
+        && let Some(fixup) = uaccess::fixup(frame.pc)
+    {
+        let repairable = matches!(
+            syndrome.fault_status(),
+            FaultStatus::Translation(_) | FaultStatus::AccessFlag(_) | FaultStatus::Permission(_)
+        );
+        if !(repairable && crate::proc::uaccess_fault(far as usize, syndrome.is_write())) {
+            frame.pc = fixup;
+        }
+        return;
+    }
+    if probe::fixup(frame, syndrome) {
+        return;
+    }
+    if power::is_exiting() {
+        // Nobody listens to semihosting, and its instruction is undefined: try the next way out.
+        power::exit(crate::panic::EXIT_STATUS);
+    }
+    report::kernel_fault("kernel fault", frame, syndrome, far)
+}
+
+/// The kernel ran out of its stack; this runs on the CPU's emergency stack.
+pub(super) extern "C" fn stack_overflow(frame: &mut TrapFrame, esr: u64, far: u64) -> ! {
+    report::kernel_fault("kernel stack overflow", frame, Esr(esr), far)
+}
+
+/// An exception that nothing here provides for: `slot` is its 0-based number in the vector table.
+pub(super) extern "C" fn unexpected(frame: &mut TrapFrame, slot: u64, esr: u64, far: u64) -> ! {
+    const KINDS: [&str; 4] = ["synchronous exception", "IRQ", "FIQ", "SError"];
+    const ORIGINS: [&str; 4] = ["EL1 on SP_EL0", "EL1", "EL0", "AArch32 EL0"];
+    let (origin, kind) = (ORIGINS[slot as usize / 4 % 4], KINDS[slot as usize % 4]);
+    crate::println!("\nunexpected {kind} from {origin}");
+    report::kernel_fault("unexpected exception", frame, Esr(esr), far)
+}

@@ -1,0 +1,80 @@
+//! Last words: registers and backtrace of a kernel that cannot go on.
+
+use core::arch::asm;
+
+use super::esr::Esr;
+use super::frame::TrapFrame;
+use super::layout::IMAGE_BASE;
+use super::{percpu, probe};
+use crate::panic;
+use crate::println;
+
+/// The most callers a backtrace shows.
+const MAX_FRAMES: usize = 24;
+
+/// Reports a fault of the kernel itself and ends the machine with [`panic::EXIT_STATUS`].
+pub(super) fn kernel_fault(what: &str, frame: &TrapFrame, esr: Esr, far: u64) -> ! {
+    panic::begin();
+    println!("\n{what} on CPU {}: {esr}", percpu::cpu_id());
+    println!("  ESR {:#010x}  FAR {far:#018x}  PSTATE {:#x}", esr.0, frame.pstate);
+    println!("  pc  {:#018x}  {}", frame.pc, Name(frame.pc));
+    println!("  lr  {:#018x}  {}", frame.x[30], Name(frame.x[30]));
+    println!("  sp  {:#018x}", frame.sp);
+    for (index, row) in frame.x[..30].chunks(3).enumerate() {
+        for (column, value) in row.iter().enumerate() {
+            let number = index * 3 + column;
+            crate::print!("{:>5}{number:<2} {value:#018x}", 'x');
+        }
+        println!();
+    }
+    println!("backtrace:");
+    println!("  {:#018x}  {}", frame.pc, Name(frame.pc));
+    callers(frame.x[29]);
+    panic::end()
+}
+
+/// Prints the functions that are active at the call.
+#[inline(never)]
+pub fn backtrace() {
+    let frame_pointer: u64;
+    // The caller's record, because the compiler may end this function's frame before it calls `callers`.
+    // SAFETY: reads the frame record of this function: frame pointers are on (.cargo/config.toml).
+    unsafe { asm!("ldr {}, [x29]", out(reg) frame_pointer, options(readonly, nostack, preserves_flags)) };
+    println!("backtrace:");
+    callers(frame_pointer);
+}
+
+/// Follows frame records (caller's x29, return address; AAPCS64, "The Frame Pointer") from `frame_pointer`. Memory
+/// may be damaged, so each read may fail, and records must ascend.
+fn callers(mut frame_pointer: u64) {
+    for _ in 0..MAX_FRAMES {
+        if !frame_pointer.is_multiple_of(16) || (frame_pointer as usize) < super::layout::LINEAR_BASE {
+            return;
+        }
+        let next = probe::load(frame_pointer as usize);
+        let (Ok(next), Ok(address)) = (next, probe::load(frame_pointer as usize + 8)) else { return };
+        if address == 0 {
+            return;
+        }
+        // The return address is behind the call, maybe in the next function.
+        println!("  {:#018x}  {}", address, Name(address.wrapping_sub(4)));
+        if next <= frame_pointer {
+            return;
+        }
+        frame_pointer = next;
+    }
+    println!("  ...");
+}
+
+/// An address as function and offset.
+struct Name(u64);
+
+impl core::fmt::Display for Name {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let offset = (self.0 as usize).checked_sub(IMAGE_BASE).and_then(|offset| u32::try_from(offset).ok());
+        match offset.and_then(|offset| panic::symbols().find(offset)) {
+            Some(symbol) => write!(f, "{}+{:#x}", symbol.name, symbol.offset),
+            None => f.write_str("?"),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Devices, from the device tree: console, interrupt controller, firmware.
+
+pub mod gic;
+pub mod psci;
+pub mod uart;

@@ -1,0 +1,126 @@
+//! What the kernel adds to the initramfs: device nodes where the archive has none, and `/proc` and `/sys`, which
+//! take the place of whatever the archive has of their names, as a mount would.
+
+use linux_raw_sys::general as linux;
+
+use super::device::Device;
+use super::generated::{FOLIO_SIZES, Generated, PROC};
+use super::tree::{CONSOLE, Inode, InodeId, Kind, ROOT, Tree};
+use crate::errno::{Errno, Result};
+
+/// Adds everything.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn populate(tree: &mut Tree) -> Result<()> {
+    let dev = directory(tree, ROOT, b"dev", 0o755)?;
+    add_if_absent(tree, dev, b"console", |_| Ok(CONSOLE))?;
+    for (name, device) in Device::NODES {
+        add_if_absent(tree, dev, name, |tree| {
+            let (major, minor) = device.number();
+            tree.add(Inode::new(linux::S_IFCHR | 0o666, Kind::Special(major, minor)))
+        })?;
+    }
+
+    let proc_root = directory(tree, ROOT, b"proc", 0o555)?;
+    tree.proc_root = Some(proc_root);
+    for (name, what) in PROC {
+        generated(tree, proc_root, name, what)?;
+    }
+    let this = Inode::new(linux::S_IFLNK | 0o777, Kind::ProcSelf);
+    replace(tree, proc_root, b"self", this)?;
+
+    let mut dir = directory(tree, ROOT, b"sys", 0o555)?;
+    for name in [&b"kernel"[..], b"mm", b"transparent_hugepage"] {
+        dir = directory(tree, dir, name, 0o755)?;
+    }
+    generated(tree, dir, b"enabled", Generated::FolioPolicy)?;
+    for (name, order) in FOLIO_SIZES {
+        let size = directory(tree, dir, name, 0o755)?;
+        generated(tree, size, b"enabled", Generated::FolioSizePolicy(order))?;
+    }
+    Ok(())
+}
+
+fn generated(tree: &mut Tree, dir: InodeId, name: &'static [u8], what: Generated) -> Result<()> {
+    let inode = Inode::new(linux::S_IFREG | what.permissions(), Kind::Generated(what));
+    replace(tree, dir, name, inode)
+}
+
+/// Gives `inode` the name, whatever has it now. A directory with entries loses its name with all that is in it.
+fn replace(tree: &mut Tree, dir: InodeId, name: &'static [u8], inode: Inode) -> Result<()> {
+    let id = tree.add(inode)?;
+    tree.rename_over(dir, name, id)
+}
+
+/// The directory of this name, replacing anything else.
+fn directory(tree: &mut Tree, dir: InodeId, name: &'static [u8], permissions: u32) -> Result<InodeId> {
+    match tree.child(dir, name) {
+        Some(id) if tree.inode(id).is_dir() => Ok(id),
+        _ => {
+            let id = tree.add(Inode::dir(permissions))?;
+            tree.rename_over(dir, name, id)?;
+            Ok(id)
+        }
+    }
+}
+
+fn add_if_absent(
+    tree: &mut Tree,
+    dir: InodeId,
+    name: &'static [u8],
+    make: impl FnOnce(&mut Tree) -> Result<InodeId>,
+) -> Result<()> {
+    if tree.child(dir, name).is_some() {
+        return Ok(());
+    }
+    let id = make(tree)?;
+    match tree.link(dir, name, id) {
+        Err(Errno::ENOMEM) => Err(Errno::ENOMEM),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::node::Node;
+    use crate::fs::testing::{Packer, Spec, World};
+    use crate::fs::unpack::unpack;
+    use crate::fs::walk::walk;
+
+    fn find(tree: &Tree, path: &[u8]) -> Result<InodeId> {
+        match walk(tree, &World::default(), Node::ROOT, path, false)? {
+            Node::Inode(id) => Ok(id),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_empty_archive_has_devices_proc_and_sys() {
+        let mut tree = Tree::new().unwrap();
+        populate(&mut tree).unwrap();
+        assert_eq!(find(&tree, b"/dev/console"), Ok(CONSOLE));
+        assert_eq!(tree.inode(CONSOLE).nlink, 1);
+        let null = find(&tree, b"/dev/null").unwrap();
+        assert!(matches!(tree.inode(null).kind, Kind::Special(1, 3)));
+        let size = find(&tree, b"/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled").unwrap();
+        assert!(matches!(tree.inode(size).kind, Kind::Generated(Generated::FolioSizePolicy(4))));
+        assert_eq!(tree.inode(size).mode, 0o100_644);
+        assert_eq!(tree.entries(find(&tree, b"/sys/kernel/mm/transparent_hugepage").unwrap()).len(), 10);
+    }
+
+    #[test]
+    fn the_archive_keeps_its_devices_but_not_its_proc() {
+        let null = Spec { rdev: (1, 5), ..Spec::new("dev/null", 0o020_600, b"") };
+        let archive = Packer::default().entry(null).file("dev/console", b"x").file("proc", b"x");
+        let archive = archive.file("sys/kernel", b"x").leak();
+        let mut tree = Tree::new().unwrap();
+        unpack(&mut tree, archive).unwrap();
+        populate(&mut tree).unwrap();
+        assert!(matches!(tree.inode(find(&tree, b"dev/null").unwrap()).kind, Kind::Special(1, 5)));
+        assert_ne!(find(&tree, b"dev/console"), Ok(CONSOLE));
+        assert!(find(&tree, b"proc/vmstat").is_ok());
+        assert!(find(&tree, b"sys/kernel/mm/transparent_hugepage/enabled").is_ok());
+    }
+}

@@ -1,0 +1,46 @@
+//! What files need from the rest of the kernel, as traits, so that all of `fs` runs in host tests too.
+//!
+//! The kernel's own implementation is `fs::kernel::Kernel`. No method may be called with a lock held: reading the
+//! console blocks, and generating contents takes a process's memory lock.
+
+use super::generated::Generated;
+use super::text::Text;
+use crate::errno::Result;
+use crate::mm::policy::Setting;
+
+/// Which processes there are.
+pub trait Processes: Sync {
+    /// The number of the calling process; 0 for a kernel thread.
+    fn current_pid(&self) -> u32;
+
+    /// The smallest process number not below `from` that is in use, zombies included.
+    fn next_pid(&self, from: u32) -> Option<u32>;
+}
+
+/// Everything else behind `/proc`, `/sys` and `/dev`.
+pub trait Environment: Processes {
+    /// Writes the current contents of a file.
+    ///
+    /// # Errors
+    /// `ENOMEM`; `ESRCH` when the process is gone.
+    fn generate(&self, what: Generated, out: &mut Text) -> Result<()>;
+
+    /// Sets the folio policy, of one order or (`None`) the global one.
+    fn set_folio_policy(&self, order: Option<u8>, setting: Setting);
+
+    /// Writes to the console, all of it.
+    fn console_write(&self, bytes: &[u8]);
+
+    /// Reads from the console up to a newline or until `to` is full. Blocks until there is a line unless
+    /// `nonblocking`.
+    ///
+    /// # Errors
+    /// `EAGAIN` if it would block and may not; `EINTR` if the process is being killed.
+    fn console_read(&self, to: &mut [u8], nonblocking: bool) -> Result<usize>;
+
+    /// Fills a buffer with random bytes.
+    fn random(&self, to: &mut [u8]);
+
+    /// Sends SIGPIPE to the calling process.
+    fn raise_sigpipe(&self);
+}

@@ -1,0 +1,150 @@
+use super::*;
+use crate::fs::generated::ProcessFile;
+use crate::fs::pipe::pipe;
+use crate::fs::testing::{Memory, Packer, World, tree};
+use crate::fs::walk::walk;
+use crate::mm::policy::Setting;
+use linux::{O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, SEEK_CUR, SEEK_END, SEEK_SET};
+use std::vec::Vec;
+
+const NODE: Node = Node::ROOT;
+
+fn regular() -> OpenFile {
+    OpenFile::new(Target::File(NODE, b"0123456789"), O_RDONLY)
+}
+
+fn read(file: &OpenFile, world: &World, len: usize) -> Result<Vec<u8>> {
+    let mut to = Memory::sized(len);
+    let count = file.read(world, &mut to)?;
+    assert_eq!(count, to.moved().len());
+    Ok(to.moved().to_vec())
+}
+
+#[test]
+fn reads_advance_and_end() {
+    let (file, world) = (regular(), World::default());
+    assert_eq!(read(&file, &world, 4).unwrap(), b"0123");
+    assert_eq!(read(&file, &world, 100).unwrap(), b"456789");
+    assert_eq!(read(&file, &world, 100).unwrap(), b"");
+    assert_eq!(read(&file, &world, 0).unwrap(), b"");
+    let mut to = Memory::sized(3);
+    assert_eq!(file.read_at(&world, &mut to, 8), Ok(2));
+    assert_eq!(to.moved(), b"89");
+    assert_eq!(file.read_at(&world, &mut Memory::sized(3), u64::MAX), Ok(0));
+    assert_eq!(file.write(&world, &mut Memory::of(b"x")), Err(Errno::EBADF));
+}
+
+#[test]
+fn a_fault_leaves_the_position_behind_what_was_copied() {
+    let (file, world) = (regular(), World::default());
+    assert_eq!(file.read(&world, &mut Memory::sized(8).faulting(0)), Err(Errno::EFAULT));
+    assert_eq!(file.read(&world, &mut Memory::sized(8).faulting(3)), Ok(3));
+    assert_eq!(read(&file, &world, 2).unwrap(), b"34");
+    assert_eq!(file.read_at(&world, &mut Memory::sized(8).faulting(0), 0), Err(Errno::EFAULT));
+}
+
+#[test]
+fn only_stored_contents_are_mapped() {
+    let tree = tree(Packer::default().file("f", b"0123"));
+    let node = walk(&tree, &World::default(), Node::ROOT, b"f", true).unwrap();
+    let object = |target, flags| OpenFile::new(target, flags).object(&tree).err();
+    assert_eq!(object(Target::File(node, b"0123"), O_RDONLY), None);
+    assert_eq!(object(Target::Device(node, Device::Null), O_RDWR), Some(Errno::ENODEV));
+    assert_eq!(object(Target::Device(node, Device::Null), O_WRONLY), Some(Errno::EACCES));
+    assert_eq!(object(Target::Place(node), O_PATH), Some(Errno::EACCES));
+}
+
+#[test]
+fn seeking_is_checked() {
+    let (file, world) = (regular(), World::default());
+    assert_eq!(file.seek(-3, SEEK_END), Ok(7));
+    assert_eq!(file.seek(1, SEEK_CUR), Ok(8));
+    assert_eq!(read(&file, &world, 9).unwrap(), b"89");
+    assert_eq!(file.seek(-1, SEEK_SET), Err(Errno::EINVAL));
+    assert_eq!(file.seek(i64::MAX, SEEK_SET), Ok(i64::MAX as u64));
+    assert_eq!(file.seek(1, SEEK_CUR), Err(Errno::EINVAL));
+    assert_eq!(read(&file, &world, 9).unwrap(), b"");
+    assert_eq!(file.seek(0, 9), Err(Errno::EINVAL));
+    let (reader, _writer) = pipe().unwrap();
+    let pipe = OpenFile::new(Target::PipeReader(reader, 1), O_RDONLY);
+    assert_eq!(pipe.seek(0, SEEK_SET), Err(Errno::ESPIPE));
+    assert_eq!(pipe.read_at(&world, &mut Memory::sized(1), 0), Err(Errno::ESPIPE));
+}
+
+#[test]
+fn generated_text_is_kept_until_it_is_read_from_the_start_again() {
+    let world = World { pids: vec![4], ..World::default() };
+    let file = OpenFile::new(Target::Generated(NODE, Generated::Vmstat), O_RDONLY);
+    assert_eq!(read(&file, &world, 3).unwrap(), b"Vms");
+    assert_eq!(read(&file, &world, 99).unwrap(), b"tat 0\n");
+    assert_eq!(read(&file, &world, 99).unwrap(), b"");
+    file.seek(0, SEEK_SET).unwrap();
+    assert_eq!(read(&file, &world, 99).unwrap(), b"Vmstat 1\n");
+    let mut to = Memory::sized(99);
+    assert_eq!(file.read_at(&world, &mut to, 0), Ok(9));
+    assert_eq!(to.moved(), b"Vmstat 2\n");
+    assert_eq!(file.seek(0, SEEK_END), Err(Errno::EINVAL));
+    let gone = Target::Generated(NODE, Generated::Process(5, ProcessFile::Maps));
+    assert_eq!(read(&OpenFile::new(gone, O_RDONLY), &world, 9), Err(Errno::ESRCH));
+}
+
+#[test]
+fn settings_take_exactly_one_word() {
+    let world = World::default();
+    let size = OpenFile::new(Target::Generated(NODE, Generated::FolioSizePolicy(4)), O_WRONLY);
+    assert_eq!(size.write(&world, &mut Memory::of(b"inherit\n")), Ok(8));
+    assert_eq!(*world.policy.lock(), Some((Some(4), Setting::Inherit)));
+    let all = OpenFile::new(Target::Generated(NODE, Generated::FolioPolicy), O_RDWR);
+    assert_eq!(all.write(&world, &mut Memory::of(b"never")), Ok(5));
+    assert_eq!(*world.policy.lock(), Some((None, Setting::Never)));
+    assert_eq!(all.write(&world, &mut Memory::of(b"inherit")), Err(Errno::EINVAL));
+    assert_eq!(all.write(&world, &mut Memory::of(&[b'a'; 5000])), Err(Errno::EINVAL));
+    assert_eq!(all.write(&world, &mut Memory::of(b"never").faulting(3)), Err(Errno::EFAULT));
+    assert_eq!(*world.policy.lock(), Some((None, Setting::Never)));
+}
+
+#[test]
+fn devices_do_what_their_names_say() {
+    let world = World { typed: spin::Mutex::new(b"ls\n".to_vec()), ..World::default() };
+    let open = |device, flags| OpenFile::new(Target::Device(NODE, device), flags);
+    let null = open(Device::Null, O_RDWR);
+    assert_eq!(read(&null, &world, 5).unwrap(), b"");
+    assert_eq!(null.write(&world, &mut Memory::of(b"abc").faulting(0)), Ok(3));
+    assert_eq!(null.seek(77, SEEK_SET), Ok(0));
+    let zero = open(Device::Zero, O_RDWR);
+    assert!(read(&zero, &world, 9000).unwrap() == [0; 9000]);
+    assert_eq!(zero.read(&world, &mut Memory::sized(9000).faulting(4100)), Ok(4100));
+    assert_eq!(zero.read(&world, &mut Memory::sized(1).faulting(0)), Err(Errno::EFAULT));
+    assert!(read(&open(Device::Random, O_RDONLY), &world, 300).unwrap() == [0xa5; 300]);
+
+    let console = open(Device::Console, O_RDWR | O_NONBLOCK);
+    assert_eq!(console.write(&world, &mut Memory::of(&[b'x'; 600])), Ok(600));
+    assert_eq!(console.write(&world, &mut Memory::of(b"yyz").faulting(2)), Ok(2));
+    assert_eq!(world.console.lock().len(), 602);
+    assert_eq!(read(&console, &world, 99).unwrap(), b"ls\n");
+    assert_eq!(read(&console, &world, 99), Err(Errno::EAGAIN));
+    assert_eq!(console.seek(0, SEEK_SET), Err(Errno::ESPIPE));
+}
+
+#[test]
+fn access_modes_are_kept_and_status_flags_change() {
+    let (reader, writer) = pipe().unwrap();
+    let (reader, writer) = (
+        OpenFile::new(Target::PipeReader(reader, 9), O_RDONLY),
+        OpenFile::new(Target::PipeWriter(writer, 9), O_WRONLY),
+    );
+    let world = World::default();
+    assert_eq!(writer.write(&world, &mut Memory::of(b"abc")), Ok(3));
+    assert_eq!(reader.write(&world, &mut Memory::of(b"abc")), Err(Errno::EBADF));
+    assert_eq!(read(&writer, &world, 3), Err(Errno::EBADF));
+    assert_eq!(read(&reader, &world, 3).unwrap(), b"abc");
+    reader.set_flags(O_NONBLOCK | O_RDWR);
+    assert_eq!(reader.flags() & (O_NONBLOCK | linux::O_ACCMODE), O_NONBLOCK | O_RDONLY);
+    assert_eq!(read(&reader, &world, 3), Err(Errno::EAGAIN));
+
+    let place = OpenFile::new(Target::Place(NODE), O_PATH);
+    assert_eq!(read(&place, &world, 1), Err(Errno::EBADF));
+    assert_eq!(place.seek(0, SEEK_SET), Err(Errno::EBADF));
+    assert_eq!(read(&OpenFile::new(Target::Dir(NODE), O_RDONLY), &world, 1), Err(Errno::EISDIR));
+    assert_eq!(regular().dir().err(), Some(Errno::ENOTDIR));
+}

@@ -1,0 +1,88 @@
+//! The catalogue of files whose contents the kernel writes: their names, and who may write to them.
+
+/// A file of `/proc` or `/sys`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generated {
+    /// `/proc/vmstat`: counters of the memory manager.
+    Vmstat,
+    /// `/proc/meminfo`.
+    Meminfo,
+    /// `/proc/cmdline`: the kernel's command line.
+    Cmdline,
+    /// `/proc/version`.
+    Version,
+    /// `/proc/uptime`.
+    Uptime,
+    /// `/proc/cpuinfo`.
+    Cpuinfo,
+    /// A file about the process with this number.
+    Process(u32, ProcessFile),
+    /// `/sys/kernel/mm/transparent_hugepage/enabled`.
+    FolioPolicy,
+    /// `.../hugepages-<N>kB/enabled` for folios of this order (2 to the order pages of 4 KiB).
+    FolioSizePolicy(u8),
+}
+
+impl Generated {
+    /// Permission bits of the file: settings can be written, everything else is only read.
+    pub const fn permissions(self) -> u32 {
+        match self {
+            Generated::FolioPolicy | Generated::FolioSizePolicy(_) => 0o644,
+            _ => 0o444,
+        }
+    }
+}
+
+/// A file of `/proc/<pid>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessFile {
+    /// `maps`: the VMAs.
+    Maps,
+    /// `smaps_rollup`: how the address space is mapped, in sum.
+    SmapsRollup,
+    /// `status`: identity and size.
+    Status,
+}
+
+/// The files of `/proc`.
+pub const PROC: [(&[u8], Generated); 6] = [
+    (b"cmdline", Generated::Cmdline),
+    (b"cpuinfo", Generated::Cpuinfo),
+    (b"meminfo", Generated::Meminfo),
+    (b"uptime", Generated::Uptime),
+    (b"version", Generated::Version),
+    (b"vmstat", Generated::Vmstat),
+];
+
+/// The files of `/proc/<pid>`.
+pub const PROCESS: [(&[u8], ProcessFile); 3] = [
+    (b"maps", ProcessFile::Maps),
+    (b"smaps_rollup", ProcessFile::SmapsRollup),
+    (b"status", ProcessFile::Status),
+];
+
+/// The directories of `/sys/kernel/mm/transparent_hugepage` with the folio order each is about. Linux starts at
+/// order 2; our smallest folio of more than a page has order 1.
+pub const FOLIO_SIZES: [(&[u8], u8); 9] = [
+    (b"hugepages-8kB", 1),
+    (b"hugepages-16kB", 2),
+    (b"hugepages-32kB", 3),
+    (b"hugepages-64kB", 4),
+    (b"hugepages-128kB", 5),
+    (b"hugepages-256kB", 6),
+    (b"hugepages-512kB", 7),
+    (b"hugepages-1024kB", 8),
+    (b"hugepages-2048kB", 9),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directory_names_are_the_folio_sizes() {
+        for (name, order) in FOLIO_SIZES {
+            assert_eq!(name, format!("hugepages-{}kB", 4 << order).as_bytes());
+        }
+    }
+}

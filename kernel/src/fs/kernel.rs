@@ -1,0 +1,183 @@
+//! What files see of the kernel: the one implementation of [`Environment`] outside of tests, and the only place where
+//! `fs` calls processes, memory management and the console.
+//!
+//! Locks: a process's memory lock while its VMAs or tables are read; the console's input lock, a leaf but for the
+//! console's own, for the moment in which typed bytes are taken over. None is held on entry to another module's wait.
+
+use paging::{Event, PAGE_SIZE};
+use spin::Mutex;
+
+use super::environment::{Environment, Processes};
+use super::generated::{Generated, ProcessFile};
+use super::procfs::{self, Mapping, Status};
+use super::sysfs;
+use super::text::{Text, written};
+use super::tree::{InodeId, Tree};
+use super::tty::Tty;
+use crate::errno::{Errno, Result};
+use crate::mm::policy::Setting;
+use crate::mm::{Backing, Object, Prot, Vma, VmaFlags};
+use crate::proc::{self, Process};
+use crate::util::Ref;
+
+/// The running kernel.
+pub struct Kernel;
+
+/// Files this many directories deep or deeper are without a name in `maps`.
+const NAME_LIMIT: usize = 32;
+
+impl Processes for Kernel {
+    fn current_pid(&self) -> u32 {
+        proc::current_pid()
+    }
+
+    fn next_pid(&self, from: u32) -> Option<u32> {
+        proc::next_pid(from)
+    }
+}
+
+impl Environment for Kernel {
+    fn generate(&self, what: Generated, out: &mut Text) -> Result<()> {
+        use core::fmt::Write;
+        let mm = crate::mm();
+        match what {
+            Generated::Vmstat => procfs::vmstat(out, vmstat()),
+            Generated::Meminfo => procfs::meminfo(out, kib(mm.total_pages()), kib(mm.free_pages())),
+            Generated::Cmdline => written(writeln!(out, "{}", crate::command_line())),
+            Generated::Version => {
+                written(writeln!(out, "Pleat version {} (aarch64)", env!("CARGO_PKG_VERSION")))
+            }
+            Generated::Uptime => procfs::uptime(out, crate::arch::time::now_ns()),
+            Generated::Cpuinfo => procfs::cpuinfo(out, crate::arch::percpu::online()),
+            Generated::Process(pid, file) => process_file(out, &*proc::find(pid).ok_or(Errno::ESRCH)?, file),
+            Generated::FolioPolicy => sysfs::show(out, mm.policy.global(), false),
+            Generated::FolioSizePolicy(order) => {
+                sysfs::show(out, mm.policy.get(order).unwrap_or(Setting::Never), true)
+            }
+        }
+    }
+
+    fn set_folio_policy(&self, order: Option<u8>, setting: Setting) {
+        // Both answer whether there is such a setting, and the files exist only for those there are.
+        match order {
+            None => crate::mm().policy.set_global(setting),
+            Some(order) => crate::mm().policy.set(order, setting),
+        };
+    }
+
+    fn console_write(&self, bytes: &[u8]) {
+        crate::console::write(bytes);
+    }
+
+    fn console_read(&self, to: &mut [u8], nonblocking: bool) -> Result<usize> {
+        static TTY: Mutex<Tty> = Mutex::new(Tty::new());
+        if to.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            let read = {
+                let mut tty = TTY.lock();
+                while let Some(byte) = crate::console::read_byte() {
+                    tty.typed(byte, crate::console::write);
+                }
+                tty.read(to)
+            };
+            match read {
+                Some(count) => return Ok(count),
+                None if nonblocking => return Err(Errno::EAGAIN),
+                None if proc::kill_pending() => return Err(Errno::EINTR),
+                None => proc::yield_now(),
+            }
+        }
+    }
+
+    fn random(&self, to: &mut [u8]) {
+        crate::arch::random::fill(to);
+    }
+
+    fn raise_sigpipe(&self) {
+        proc::raise_sigpipe();
+    }
+}
+
+/// Counters of the memory manager, then levels, then those of system calls.
+fn vmstat() -> impl Iterator<Item = (&'static str, u64)> {
+    let mm = crate::mm();
+    let levels = [
+        ("nr_free_pages", mm.free_pages()),
+        ("nr_page_table_pages", mm.table_pages()),
+        ("syscall_unknown", crate::syscall::unknown_calls()),
+    ];
+    Event::ALL.into_iter().map(|event| (event.name(), crate::arch::machine::counted(event))).chain(levels)
+}
+
+fn process_file(out: &mut Text, process: &Process, file: ProcessFile) -> Result<()> {
+    // A zombie has no memory any more.
+    let memory = process.mm.lock();
+    match file {
+        ProcessFile::Maps => {
+            let vmas = memory.iter().flat_map(|space| space.vmas());
+            let tree = super::tree()?;
+            for vma in vmas {
+                mapping(out, tree, vma)?;
+            }
+            Ok(())
+        }
+        ProcessFile::SmapsRollup => {
+            let usage = memory.as_ref().map(|space| space.usage(crate::mm())).unwrap_or_default();
+            let sizes = [
+                ("Rss", kib(usage.rss_pages as u64)),
+                ("ContPteMapped", kib(usage.contpte_pages as u64)),
+                ("PageTables", kib(usage.table_pages as u64)),
+            ];
+            procfs::sizes(out, &sizes)
+        }
+        ProcessFile::Status => {
+            let rss = memory.as_ref().map_or(0, |space| space.usage(crate::mm()).rss_pages);
+            drop(memory);
+            let (mut name, pid, parent) = ([0; 16], process.pid(), process.parent_pid());
+            let len = process.name(&mut name);
+            let (name, state) = (&name[..len], process.state_letter());
+            procfs::status(out, &Status { name, state, pid, parent, rss_kib: kib(rss as u64) })
+        }
+    }
+}
+
+fn mapping(out: &mut Text, tree: &Tree, vma: &Vma) -> Result<()> {
+    let mut names = [&b""[..]; NAME_LIMIT];
+    let (mut offset, mut ino, mut count) = (0, 0, 0);
+    if let Backing::Object { object, page } = &vma.backing {
+        offset = page * PAGE_SIZE;
+        if let Some(id) = inode_of(tree, object) {
+            ino = tree.attributes(super::Node::Inode(id)).ino;
+            count = tree.path_of(id, &mut names);
+        }
+    }
+    for (flag, name) in [(VmaFlags::HEAP, b"[heap]".as_slice()), (VmaFlags::STACK, b"[stack]")] {
+        if vma.flags.contains(flag) {
+            (names[0], count) = (name, 1);
+        }
+    }
+    let line = Mapping {
+        start: vma.start.get() as usize,
+        end: vma.end.get() as usize,
+        read: vma.prot.contains(Prot::READ),
+        write: vma.prot.contains(Prot::WRITE),
+        exec: vma.prot.contains(Prot::EXEC),
+        shared: vma.flags.contains(VmaFlags::SHARED),
+        offset,
+        ino,
+        name: &names[..count],
+    };
+    procfs::mapping(out, &line)
+}
+
+/// The file whose page cache `object` is; shared anonymous memory has none.
+fn inode_of(tree: &Tree, object: &Ref<Object>) -> Option<InodeId> {
+    let is_its = |known: &Ref<Object>| Ref::ptr_eq(known, object);
+    tree.inodes().find(|(_, inode)| inode.existing_object().is_some_and(is_its)).map(|(id, _)| id)
+}
+
+fn kib(pages: u64) -> u64 {
+    pages * (PAGE_SIZE / 1024)
+}

@@ -1,0 +1,195 @@
+//! Pipes (pipe(7)): a ring of 64 KiB between a reading and a writing end.
+//!
+//! Writes of up to `PIPE_BUF` bytes are atomic: they wait until all of their bytes fit. Bytes that a reader is
+//! copying to user memory stay in the ring until the copy is done, so that a fault loses none; meanwhile other readers wait.
+//!
+//! Locks: `state` is a leaf, held for a copy within the kernel at most, never while bytes move to or from user memory
+//! and never while a queue is woken.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use linux_raw_sys::general::PIPE_BUF;
+use spin::Mutex;
+
+use super::environment::Environment;
+use super::ring::Ring;
+use super::transfer::{Bounce, Transfer, moved};
+use super::wait::WaitQueue;
+use crate::errno::{Errno, Result};
+use crate::util::Ref;
+
+/// Bytes that fit in a pipe, Linux's default.
+pub const PIPE_BYTES: usize = 64 * 1024;
+
+struct State {
+    ring: Ring,
+    /// Open descriptions of the reading end.
+    readers: usize,
+    /// Open descriptions of the writing end.
+    writers: usize,
+    /// A reader is copying the oldest bytes to user memory.
+    reading: bool,
+}
+
+struct Pipe {
+    state: Mutex<State>,
+    /// Readers wait here for bytes, for the last writer to go, and for each other.
+    readable: WaitQueue,
+    /// Writers wait here for room, and for the last reader to go.
+    writable: WaitQueue,
+}
+
+/// The reading end; dropping it tells the writers.
+pub struct Reader(Ref<Pipe>);
+
+/// The writing end; dropping it tells the readers.
+pub struct Writer(Ref<Pipe>);
+
+/// Makes an empty pipe.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn pipe() -> Result<(Reader, Writer)> {
+    let state = State { ring: Ring::new(PIPE_BYTES)?, readers: 1, writers: 1, reading: false };
+    let pipe = Pipe { state: Mutex::new(state), readable: WaitQueue::new(), writable: WaitQueue::new() };
+    let pipe = Ref::try_new(pipe)?;
+    Ok((Reader(pipe.clone()), Writer(pipe)))
+}
+
+/// A number that no file of the tree has, for `fstat` on the two ends of one pipe.
+pub fn next_inode_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1 << 48);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+impl Reader {
+    /// Reads what is there, and waits only while there is nothing. 0 means that nobody can write any more.
+    ///
+    /// # Errors
+    /// `EAGAIN`: nothing is there and `nonblocking`; `EFAULT`: nothing could be copied, and nothing is lost; `EINTR`:
+    /// killed; `ENOMEM`.
+    pub fn read(&self, io: &mut dyn Transfer, nonblocking: bool) -> Result<usize> {
+        let wanted = io.remaining();
+        let mut bounce = Bounce::new(wanted)?;
+        let mut done = 0;
+        while done < wanted {
+            let buffer = bounce.buffer(wanted - done);
+            let seen = match self.0.begin_read(buffer, nonblocking || done > 0) {
+                Ok(0) => break,
+                Ok(seen) => seen,
+                Err(_) if done > 0 => break,
+                Err(error) => return Err(error),
+            };
+            let copied = io.put(&buffer[..seen]);
+            self.0.finish_read(copied);
+            done += copied;
+            if copied < seen {
+                return moved(done, wanted);
+            }
+        }
+        Ok(done)
+    }
+}
+
+impl Writer {
+    /// Writes everything, waiting for room unless `nonblocking`.
+    ///
+    /// # Errors
+    /// If not a byte was written: `EPIPE`, with SIGPIPE, when nobody can read any more; `EAGAIN`: no room and
+    /// `nonblocking`; `EFAULT`; `EINTR`: killed; `ENOMEM`.
+    pub fn write(&self, env: &dyn Environment, io: &mut dyn Transfer, nonblocking: bool) -> Result<usize> {
+        let wanted = io.remaining();
+        let mut bounce = Bounce::new(wanted)?;
+        let mut done = 0;
+        while done < wanted {
+            let room = wanted - done;
+            let buffer = bounce.buffer(room);
+            let taken = io.take(buffer);
+            if taken == 0 {
+                return moved(done, wanted);
+            }
+            let atomic = wanted <= PIPE_BUF as usize;
+            let mut written = 0;
+            while written < taken {
+                match self.0.push(&buffer[written..taken], atomic, nonblocking) {
+                    Ok(count) => written += count,
+                    Err(error) => {
+                        if error == Errno::EPIPE {
+                            env.raise_sigpipe();
+                        }
+                        done += written;
+                        return if done > 0 { Ok(done) } else { Err(error) };
+                    }
+                }
+            }
+            done += written;
+        }
+        Ok(done)
+    }
+}
+
+impl Pipe {
+    /// Copies the oldest bytes and claims them until `finish_read`; 0 at the end of the stream.
+    fn begin_read(&self, buffer: &mut [u8], nonblocking: bool) -> Result<usize> {
+        self.readable.wait_until(|| {
+            let mut state = self.state.lock();
+            if state.reading {
+                return None; // never for long: a copy to user memory ends
+            }
+            match state.ring.peek(buffer) {
+                0 if state.writers == 0 => Some(Ok(0)),
+                0 if nonblocking => Some(Err(Errno::EAGAIN)),
+                0 => None,
+                seen => {
+                    state.reading = true;
+                    Some(Ok(seen))
+                }
+            }
+        })?
+    }
+
+    /// Takes away as many of the claimed bytes as reached the reader.
+    fn finish_read(&self, copied: usize) {
+        let mut state = self.state.lock();
+        state.ring.consume(copied);
+        state.reading = false;
+        drop(state);
+        self.writable.wake_all();
+        self.readable.wake_all();
+    }
+
+    /// Queues some bytes, or all of them if `atomic`.
+    fn push(&self, bytes: &[u8], atomic: bool, nonblocking: bool) -> Result<usize> {
+        let needed = if atomic { bytes.len() } else { 1 };
+        let pushed = self.writable.wait_until(|| {
+            let mut state = self.state.lock();
+            if state.readers == 0 {
+                return Some(Err(Errno::EPIPE));
+            }
+            if state.ring.room() < needed {
+                return nonblocking.then_some(Err(Errno::EAGAIN));
+            }
+            Some(Ok(state.ring.push(bytes)))
+        })?;
+        self.readable.wake_all();
+        pushed
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.state.lock().readers -= 1;
+        self.0.writable.wake_all();
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.state.lock().writers -= 1;
+        self.0.readable.wake_all();
+    }
+}
+
+#[cfg(test)]
+#[path = "pipe_tests.rs"]
+mod tests;

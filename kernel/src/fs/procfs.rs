@@ -1,0 +1,218 @@
+//! The texts of `/proc`, formatted as Linux does it (proc(5)). Pure: what they tell comes in as arguments.
+
+use core::fmt::Write;
+
+use super::text::{Text, written};
+use crate::errno::Result;
+
+/// What `/proc/<pid>/status` tells.
+pub struct Status<'a> {
+    /// Name of the program, without its directory.
+    pub name: &'a [u8],
+    /// State letter, as `ps` shows it: R, S or Z.
+    pub state: char,
+    /// Process number.
+    pub pid: u32,
+    /// The parent's process number; 0 for PID 1.
+    pub parent: u32,
+    /// Resident memory in KiB.
+    pub rss_kib: u64,
+}
+
+/// A VMA as `/proc/<pid>/maps` tells it.
+pub struct Mapping<'a> {
+    /// First address.
+    pub start: usize,
+    /// Address behind the last byte.
+    pub end: usize,
+    /// May be read.
+    pub read: bool,
+    /// May be written.
+    pub write: bool,
+    /// May be executed.
+    pub exec: bool,
+    /// Shared with other processes, not copied on write.
+    pub shared: bool,
+    /// Offset in the file, in bytes; 0 without a file.
+    pub offset: u64,
+    /// The file's inode number; 0 without a file.
+    pub ino: u64,
+    /// Name components of the file's path from the root, or one name such as `[heap]` without a file.
+    pub name: &'a [&'a [u8]],
+}
+
+/// A name and a count, one on each line.
+///
+/// # Errors
+/// `ENOMEM`, as for all functions here.
+pub fn vmstat<'a>(out: &mut Text, counters: impl Iterator<Item = (&'a str, u64)>) -> Result<()> {
+    for (name, value) in counters {
+        written(writeln!(out, "{name} {value}"))?;
+    }
+    Ok(())
+}
+
+/// Sizes in KiB: all memory the kernel manages, and what of it is free.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn meminfo(out: &mut Text, total_kib: u64, free_kib: u64) -> Result<()> {
+    for (name, kib) in [("MemTotal:", total_kib), ("MemFree:", free_kib), ("MemAvailable:", free_kib)] {
+        written(writeln!(out, "{name:<16}{kib:>8} kB"))?;
+    }
+    Ok(())
+}
+
+/// Time since boot in seconds with two decimals; the idle time behind it is not counted and reads 0.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn uptime(out: &mut Text, nanoseconds: u64) -> Result<()> {
+    let centiseconds = nanoseconds / 10_000_000;
+    written(writeln!(out, "{}.{:02} 0.00", centiseconds / 100, centiseconds % 100))
+}
+
+/// A block for each CPU, of which only the number is told.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn cpuinfo(out: &mut Text, cpus: usize) -> Result<()> {
+    for cpu in 0..cpus {
+        written(write!(out, "processor\t: {cpu}\nCPU architecture: 8\n\n"))?;
+    }
+    Ok(())
+}
+
+/// One name with its size in KiB on each line.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn sizes(out: &mut Text, sizes: &[(&str, u64)]) -> Result<()> {
+    for (name, kib) in sizes {
+        written(writeln!(out, "{:<16}{kib:>8} kB", Colon(name)))?;
+    }
+    Ok(())
+}
+
+/// A name with its colon, padded as one.
+struct Colon<'a>(&'a str);
+
+impl core::fmt::Display for Colon<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let width = f.width().unwrap_or(0).saturating_sub(self.0.len() + 1);
+        write!(f, "{}:{:width$}", self.0, "")
+    }
+}
+
+/// Identity and size of a process.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn status(out: &mut Text, status: &Status<'_>) -> Result<()> {
+    let state = match status.state {
+        'R' => "running",
+        'Z' => "zombie",
+        _ => "sleeping",
+    };
+    let Status { pid, parent, rss_kib, state: letter, .. } = *status;
+    out.push(b"Name:\t")?;
+    out.push(status.name)?;
+    written(write!(out, "\nState:\t{letter} ({state})\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{parent}\n"))?;
+    written(write!(out, "VmRSS:\t{rss_kib:>8} kB\nThreads:\t1\n"))
+}
+
+/// The column, 0-based, that names in `maps` start at (Linux: fs/proc/task_mmu.c, `show_vma_header_prefix`).
+const NAME_COLUMN: usize = 73;
+
+/// One line of `maps`.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn mapping(out: &mut Text, mapping: &Mapping<'_>) -> Result<()> {
+    let line = out.bytes().len();
+    let flag = |set, letter| if set { letter } else { '-' };
+    let (r, w, x) = (flag(mapping.read, 'r'), flag(mapping.write, 'w'), flag(mapping.exec, 'x'));
+    let s = if mapping.shared { 's' } else { 'p' };
+    let Mapping { start, end, offset, ino, name, .. } = *mapping;
+    let minor = u8::from(ino != 0);
+    written(write!(out, "{start:08x}-{end:08x} {r}{w}{x}{s} {offset:08x} 00:{minor:02x} {ino} "))?;
+    if !name.is_empty() {
+        let column = out.bytes().len() - line;
+        let gap = NAME_COLUMN.saturating_sub(column);
+        written(write!(out, "{:gap$}", ""))?;
+        for part in name {
+            if ino != 0 {
+                out.push(b"/")?;
+            }
+            out.push(part)?;
+        }
+    }
+    out.push(b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::String;
+
+    fn text(fill: impl FnOnce(&mut Text) -> Result<()>) -> String {
+        let mut out = Text::new();
+        fill(&mut out).unwrap();
+        String::from_utf8(out.bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn counters_and_sizes_are_one_to_a_line() {
+        let counters = [("pgfault", 12), ("forks", u64::MAX)];
+        assert_eq!(text(|out| vmstat(out, counters.into_iter())), "pgfault 12\nforks 18446744073709551615\n");
+        assert_eq!(
+            text(|out| meminfo(out, 524_288, 1024)),
+            "MemTotal:         524288 kB\nMemFree:            1024 kB\nMemAvailable:       1024 kB\n"
+        );
+        assert_eq!(
+            text(|out| sizes(out, &[("Rss", 64), ("ContPteMapped", 0)])),
+            "Rss:                  64 kB\nContPteMapped:         0 kB\n"
+        );
+    }
+
+    #[test]
+    fn times_have_two_decimals() {
+        assert_eq!(text(|out| uptime(out, 12_059_999_999)), "12.05 0.00\n");
+        assert_eq!(text(|out| cpuinfo(out, 2)).matches("processor\t: ").count(), 2);
+    }
+
+    #[test]
+    fn a_status_names_the_process() {
+        let init = Status { name: b"init", state: 'R', pid: 1, parent: 0, rss_kib: 128 };
+        let expected = "Name:\tinit\nState:\tR (running)\nTgid:\t1\nPid:\t1\nPPid:\t0\nVmRSS:\t     128 kB\n";
+        assert!(text(|out| status(out, &init)).starts_with(expected));
+    }
+
+    #[test]
+    fn mappings_are_lines_as_linux_prints_them() {
+        let file = Mapping {
+            start: 0x40_0000,
+            end: 0x45_2000,
+            read: true,
+            write: false,
+            exec: true,
+            shared: false,
+            offset: 0x1000,
+            ino: 173_521,
+            name: &[b"usr", b"bin", b"dbus-daemon"],
+        };
+        let expected = "00400000-00452000 r-xp 00001000 00:01 173521 ";
+        let line = text(|out| mapping(out, &file));
+        assert_eq!(line, format!("{expected:<73}/usr/bin/dbus-daemon\n"));
+
+        let stack = Mapping { write: true, exec: false, offset: 0, ino: 0, name: &[b"[stack]"], ..file };
+        let expected = "00400000-00452000 rw-p 00000000 00:00 0 ";
+        assert_eq!(text(|out| mapping(out, &stack)), format!("{expected:<73}[stack]\n"));
+        let anonymous =
+            Mapping { shared: true, name: &[], start: 0xffff_0000_0000, end: 0xffff_ffff_f000, ..stack };
+        assert_eq!(
+            text(|out| mapping(out, &anonymous)),
+            "ffff00000000-fffffffff000 rw-s 00000000 00:00 0 \n"
+        );
+    }
+}

@@ -1,0 +1,220 @@
+//! What the unit tests of `fs` share: a cpio packer, a kernel to run in, and a caller's memory.
+
+use core::fmt::Write;
+use core::sync::atomic::{AtomicU32, Ordering};
+use std::vec::Vec;
+
+use spin::Mutex;
+
+use super::builtin::populate;
+use super::environment::{Environment, Processes};
+use super::generated::Generated;
+use super::text::{Text, written};
+use super::transfer::Transfer;
+use super::tree::Tree;
+use super::unpack::unpack;
+use crate::errno::{Errno, Result};
+use crate::mm::policy::Setting;
+
+/// Writes newc entries one behind the other.
+#[derive(Default)]
+pub struct Packer {
+    bytes: Vec<u8>,
+}
+
+/// The fields of an entry that tests vary.
+#[derive(Clone, Copy)]
+pub struct Spec<'a> {
+    pub name: &'a str,
+    pub mode: u32,
+    pub ino: u32,
+    pub nlink: u32,
+    pub rdev: (u32, u32),
+    pub data: &'a [u8],
+}
+
+impl<'a> Spec<'a> {
+    pub fn new(name: &'a str, mode: u32, data: &'a [u8]) -> Self {
+        Spec { name, mode, ino: 0, nlink: 1, rdev: (0, 0), data }
+    }
+}
+
+impl Packer {
+    pub fn entry(mut self, spec: Spec<'_>) -> Self {
+        self.raw("070701", spec, 0);
+        self
+    }
+
+    pub fn checked(mut self, spec: Spec<'_>, check: u32) -> Self {
+        self.raw("070702", spec, check);
+        self
+    }
+
+    pub fn file(self, name: &str, data: &[u8]) -> Self {
+        self.entry(Spec::new(name, 0o100_755, data))
+    }
+
+    pub fn dir(self, name: &str) -> Self {
+        self.entry(Spec::new(name, 0o040_755, b""))
+    }
+
+    pub fn symlink(self, name: &str, target: &str) -> Self {
+        self.entry(Spec::new(name, 0o120_777, target.as_bytes()))
+    }
+
+    pub fn trailer(self) -> Self {
+        self.entry(Spec::new("TRAILER!!!", 0, b""))
+    }
+
+    pub fn zeros(mut self, count: usize) -> Self {
+        self.bytes.resize(self.bytes.len() + count, 0);
+        self
+    }
+
+    pub fn bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// The archive with its trailer, as long-lived as an initramfs is.
+    pub fn leak(self) -> &'static [u8] {
+        self.trailer().bytes().leak()
+    }
+
+    fn raw(&mut self, magic: &str, spec: Spec<'_>, check: u32) {
+        let Spec { name, mode, ino, nlink, rdev, data } = spec;
+        let (size, name_size) = (data.len() as u32, name.len() as u32 + 1);
+        self.bytes.extend(magic.bytes());
+        for field in [ino, mode, 0, 0, nlink, 9, size, 1, 2, rdev.0, rdev.1, name_size, check] {
+            self.bytes.extend(format!("{field:08X}").bytes());
+        }
+        self.bytes.extend(name.bytes());
+        self.bytes.push(0);
+        self.pad();
+        self.bytes.extend(data);
+        self.pad();
+    }
+
+    fn pad(&mut self) {
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+    }
+}
+
+/// A tree with these files besides the kernel's own.
+pub fn tree(files: Packer) -> Tree {
+    let mut tree = Tree::new().unwrap();
+    unpack(&mut tree, files.leak()).unwrap();
+    populate(&mut tree).unwrap();
+    tree
+}
+
+/// A kernel of nothing but what files see of it.
+#[derive(Default)]
+pub struct World {
+    pub pid: u32,
+    pub pids: Vec<u32>,
+    pub console: Mutex<Vec<u8>>,
+    /// What the console reads.
+    pub typed: Mutex<Vec<u8>>,
+    /// How often contents were generated.
+    pub generated: AtomicU32,
+    pub sigpipes: AtomicU32,
+    pub policy: Mutex<Option<(Option<u8>, Setting)>>,
+}
+
+impl Processes for World {
+    fn current_pid(&self) -> u32 {
+        self.pid
+    }
+
+    fn next_pid(&self, from: u32) -> Option<u32> {
+        self.pids.iter().copied().filter(|pid| *pid >= from).min()
+    }
+}
+
+impl Environment for World {
+    fn generate(&self, what: Generated, out: &mut Text) -> Result<()> {
+        let count = self.generated.fetch_add(1, Ordering::Relaxed);
+        match what {
+            Generated::Process(pid, _) if !self.pids.contains(&pid) => Err(Errno::ESRCH),
+            _ => written(writeln!(out, "{what:?} {count}")),
+        }
+    }
+
+    fn set_folio_policy(&self, order: Option<u8>, setting: Setting) {
+        *self.policy.lock() = Some((order, setting));
+    }
+
+    fn console_write(&self, bytes: &[u8]) {
+        self.console.lock().extend(bytes);
+    }
+
+    fn console_read(&self, to: &mut [u8], nonblocking: bool) -> Result<usize> {
+        let mut typed = self.typed.lock();
+        if typed.is_empty() && nonblocking {
+            return Err(Errno::EAGAIN);
+        }
+        let count = to.len().min(typed.len());
+        to[..count].copy_from_slice(&typed[..count]);
+        typed.drain(..count);
+        Ok(count)
+    }
+
+    fn random(&self, to: &mut [u8]) {
+        to.fill(0xa5);
+    }
+
+    fn raise_sigpipe(&self) {
+        self.sigpipes.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A caller's memory, of which bytes from `fault_at` on are not there.
+pub struct Memory {
+    pub bytes: Vec<u8>,
+    pub at: usize,
+    pub fault_at: usize,
+}
+
+impl Memory {
+    pub fn of(bytes: &[u8]) -> Self {
+        Memory { bytes: bytes.to_vec(), at: 0, fault_at: usize::MAX }
+    }
+
+    pub fn sized(len: usize) -> Self {
+        Memory::of(&vec![0xee; len])
+    }
+
+    pub fn faulting(self, fault_at: usize) -> Self {
+        Memory { fault_at, ..self }
+    }
+
+    /// What was moved so far.
+    pub fn moved(&self) -> &[u8] {
+        &self.bytes[..self.at]
+    }
+
+    fn step(&mut self, wanted: usize) -> core::ops::Range<usize> {
+        let end = (self.at + wanted).min(self.bytes.len()).min(self.fault_at.max(self.at));
+        core::mem::replace(&mut self.at, end)..end
+    }
+}
+
+impl Transfer for Memory {
+    fn remaining(&self) -> usize {
+        self.bytes.len() - self.at
+    }
+
+    fn put(&mut self, from: &[u8]) -> usize {
+        let range = self.step(from.len());
+        let count = range.len();
+        self.bytes[range].copy_from_slice(&from[..count]);
+        count
+    }
+
+    fn take(&mut self, to: &mut [u8]) -> usize {
+        let range = self.step(to.len());
+        let count = range.len();
+        to[..count].copy_from_slice(&self.bytes[range]);
+        count
+    }
+}

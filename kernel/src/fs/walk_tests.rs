@@ -1,0 +1,93 @@
+use super::*;
+use crate::fs::generated::ProcessFile;
+use crate::fs::testing::{Packer, World, tree};
+
+fn files() -> Tree {
+    let packer = Packer::default().file("bin/sh", b"sh").symlink("sbin", "bin").symlink("bin/ash", "sh");
+    let packer = packer.symlink("abs", "/bin/./ash").symlink("dangling", "nowhere").symlink("loop", "loop");
+    tree(packer.symlink("up", "bin/../sbin/").symlink("bin/up", "../abs"))
+}
+
+fn find(tree: &Tree, path: &str, follow: bool) -> Result<Node> {
+    let world = World { pid: 7, pids: vec![1, 7], ..World::default() };
+    walk(tree, &world, Node::ROOT, path.as_bytes(), follow)
+}
+
+#[test]
+fn paths_lead_through_links_and_dots() {
+    let tree = files();
+    let sh = find(&tree, "bin/sh", false).unwrap();
+    let ways =
+        ["/bin/sh", "//bin///sh", "bin/ash", "/sbin/ash", "abs", "bin/up", "up/ash", "../../bin/../abs"];
+    for path in ways {
+        assert_eq!(find(&tree, path, true), Ok(sh), "{path}");
+    }
+    assert_eq!(find(&tree, "/", true), Ok(Node::ROOT));
+    assert_eq!(find(&tree, "/..", true), Ok(Node::ROOT));
+    assert_eq!(find(&tree, "sbin/", false), find(&tree, "bin", false));
+}
+
+#[test]
+fn a_last_link_is_followed_on_request() {
+    let tree = files();
+    assert_ne!(find(&tree, "abs", false), find(&tree, "abs", true));
+    assert_ne!(find(&tree, "sbin", false), find(&tree, "bin", false));
+    assert_eq!(find(&tree, "sbin/.", false), find(&tree, "bin", false));
+    assert!(find(&tree, "dangling", false).is_ok());
+    assert_eq!(find(&tree, "dangling", true), Err(Errno::ENOENT));
+}
+
+#[test]
+fn wrong_paths_say_why() {
+    let tree = files();
+    assert_eq!(find(&tree, "", true), Err(Errno::ENOENT));
+    assert_eq!(find(&tree, "none/x", true), Err(Errno::ENOENT));
+    assert_eq!(find(&tree, "bin/sh/", true), Err(Errno::ENOTDIR));
+    assert_eq!(find(&tree, "bin/sh/x", true), Err(Errno::ENOTDIR));
+    assert_eq!(find(&tree, "bin/sh/..", true), Err(Errno::ENOTDIR));
+    assert_eq!(find(&tree, "loop", true), Err(Errno::ELOOP));
+    assert_eq!(find(&tree, "loop/x", false), Err(Errno::ELOOP));
+    assert_eq!(find(&tree, &"n".repeat(256), true), Err(Errno::ENAMETOOLONG));
+    assert_eq!(find(&tree, &"n".repeat(255), true), Err(Errno::ENOENT));
+    let sh = find(&tree, "bin/sh", true).unwrap();
+    assert_eq!(walk(&tree, &World::default(), sh, b"x", true), Err(Errno::ENOTDIR));
+    assert_eq!(walk(&tree, &World::default(), sh, b"/bin/sh", true), Ok(sh));
+}
+
+#[test]
+fn forty_links_are_followed_and_no_more() {
+    let mut packer = Packer::default().file("l0", b"");
+    let names: Vec<String> = (0..=41).map(|i| format!("l{i}")).collect();
+    for pair in names.windows(2) {
+        packer = packer.symlink(&pair[1], &pair[0]);
+    }
+    let tree = tree(packer);
+    assert!(find(&tree, "l40", true).is_ok());
+    assert_eq!(find(&tree, "l41", true), Err(Errno::ELOOP));
+}
+
+#[test]
+fn interrupted_paths_are_taken_up_again() {
+    // Each link has something behind the next link, so all of the pending tails are in use.
+    let mut packer = Packer::default().dir("d0");
+    let names: Vec<String> = (0..=40).map(|i| format!("d{i}")).collect();
+    for pair in names.windows(2) {
+        packer = packer.symlink(&pair[1], &format!("{}/.", pair[0]));
+    }
+    let tree = tree(packer.file("d0/f", b""));
+    assert_eq!(find(&tree, "d40/f", true), find(&tree, "d0/f", true));
+}
+
+#[test]
+fn processes_have_directories() {
+    let tree = files();
+    assert_eq!(find(&tree, "/proc/self", true), Ok(Node::ProcessDir(7)));
+    assert_eq!(find(&tree, "/proc/self/maps", true), Ok(Node::ProcessFile(7, ProcessFile::Maps)));
+    assert_eq!(find(&tree, "/proc/1/../7/status", true), Ok(Node::ProcessFile(7, ProcessFile::Status)));
+    assert_eq!(find(&tree, "/proc/2", true), Err(Errno::ENOENT));
+    assert_eq!(find(&tree, "/proc/07", true), Err(Errno::ENOENT));
+    assert_eq!(find(&tree, "/7", true), Err(Errno::ENOENT));
+    assert_eq!(find(&tree, "/proc/1/maps/x", true), Err(Errno::ENOTDIR));
+    assert_eq!(walk(&tree, &World::default(), Node::ROOT, b"/proc/self", true), Err(Errno::ENOENT));
+    assert!(matches!(find(&tree, "/proc/self", false), Ok(Node::Inode(_))));
+}

@@ -1,0 +1,176 @@
+//! execve: the current process becomes another program.
+//!
+//! The new address space is built to the end beside the old one, its stack and zeroed tails faulted in; then the two
+//! change places, and the initial data is written as if by the program itself. Only after that the old one is
+//! destroyed. So whatever fails leaves the caller as it was: there is no point of no return on the way.
+
+use super::args::Strings;
+use super::elf_plan::{LoadPlan, Segment};
+use super::layout::{PAGE, STACK_BOTTOM, STACK_BYTES, STACK_TOP};
+use super::process::{COMM_LEN, Process};
+use super::sched;
+use super::stack_image::{Contents, StackImage, at};
+use crate::arch::{self, FpState, TrapFrame, uaccess};
+use crate::errno::{Errno, Result};
+use crate::fs;
+use crate::mm::{Access, AddressSpace, Backing, FaultError, MapFlags, MapRequest, Object, Prot};
+use crate::util::Ref;
+
+/// What every CPU Pleat runs on can do: FP, ASIMD, the generic timer's events and CPUID emulation are not among the
+/// things to detect, the first two are (Linux: arch/arm64/include/uapi/asm/hwcap.h).
+const HWCAP_FP_ASIMD: u64 = 1 << 0 | 1 << 1;
+
+/// Ticks a second for times(2): Linux's USER_HZ.
+const CLOCK_TICKS: u64 = 100;
+
+/// An address space under construction. Dropped, it is destroyed; so it must not be active on any CPU.
+struct Building(Option<AddressSpace>);
+
+impl Drop for Building {
+    fn drop(&mut self) {
+        if let Some(space) = self.0.take() {
+            space.destroy(crate::mm());
+        }
+    }
+}
+
+/// Replaces the current process's program by the one in the file `path`. `frame` is its frame of EL0 registers.
+///
+/// # Errors
+/// What `path` lacks (`ENOENT`, `EACCES`...), `ENOEXEC`: not a static executable for aarch64, `ENOMEM`, `E2BIG`. The
+/// process goes on as before then.
+pub(crate) fn exec(path: &[u8], argv: &Strings, envp: &Strings, frame: &mut TrapFrame) -> Result<()> {
+    let node = fs::lookup(path)?;
+    let file = node.data().filter(|_| node.is_executable()).ok_or(Errno::EACCES)?;
+    let plan = LoadPlan::parse(file)?;
+    let object = node.object()?;
+    let image = initial_stack(path, argv, envp, &plan)?;
+
+    let mut building = Building(Some(AddressSpace::new(crate::mm())?));
+    if let Some(space) = &mut building.0 {
+        populate(space, &plan, &object, &image)?;
+    }
+    let me = sched::current();
+    core::mem::swap(&mut building.0, &mut *me.mm.lock());
+    me.activate_mm();
+    if let Err(error) = write_initial_data(&plan, &image) {
+        core::mem::swap(&mut building.0, &mut *me.mm.lock());
+        me.activate_mm();
+        return Err(error);
+    }
+    drop(building); // the old one, which this CPU left above
+    me.files.lock().close_on_exec();
+    *me.comm.lock() = name_of(path);
+    start_afresh(me, frame, &plan, &image);
+    Ok(())
+}
+
+/// The process's registers as a program finds them at its entry: nothing but the stack pointer is set.
+fn start_afresh(me: &Process, frame: &mut TrapFrame, plan: &LoadPlan, image: &StackImage) {
+    *frame = TrapFrame { x: [0; 31], sp: image.sp as u64, pc: plan.entry as u64, pstate: 0 };
+    FpState::ZERO.restore();
+    arch::tls::set_tls(0);
+    me.set_child_tid.set(0);
+}
+
+fn initial_stack(path: &[u8], argv: &Strings, envp: &Strings, plan: &LoadPlan) -> Result<StackImage> {
+    if argv.cost() + envp.cost() > super::args::ARG_MAX {
+        return Err(Errno::E2BIG);
+    }
+    let mut random = [0; 16];
+    arch::random::fill(&mut random);
+    let aux = [
+        (at::HWCAP, HWCAP_FP_ASIMD),
+        (at::PAGESZ, PAGE as u64),
+        (at::CLKTCK, CLOCK_TICKS),
+        (at::PHDR, plan.phdr as u64),
+        (at::PHENT, 56),
+        (at::PHNUM, plan.phnum as u64),
+        (at::BASE, 0),
+        (at::FLAGS, 0),
+        (at::ENTRY, plan.entry as u64),
+        (at::UID, 0),
+        (at::EUID, 0),
+        (at::GID, 0),
+        (at::EGID, 0),
+        (at::SECURE, 0),
+    ];
+    StackImage::build(STACK_TOP, &Contents { path, argv, envp, aux: &aux, random })
+}
+
+/// Maps everything, and faults in what will be written before the program runs.
+fn populate(
+    space: &mut AddressSpace,
+    plan: &LoadPlan,
+    object: &Ref<Object>,
+    image: &StackImage,
+) -> Result<()> {
+    let mm = crate::mm();
+    for segment in &plan.segments {
+        let prot = prot_of(segment);
+        let (start, file_end, end) = (segment.start(), segment.file_end(), segment.end());
+        if start < file_end {
+            let page = segment.offset / PAGE as u64;
+            let backing = Backing::Object { object: object.clone(), page };
+            map(space, start, file_end - start, prot, MapFlags::empty(), backing)?;
+        }
+        if file_end < end {
+            map(space, file_end, end - file_end, prot, MapFlags::empty(), Backing::Anon)?;
+        }
+        if let Some((addr, _)) = segment.zero_tail() {
+            fault_in(space, addr)?;
+        }
+    }
+    let rw = Prot::READ | Prot::WRITE;
+    map(space, STACK_BOTTOM, STACK_BYTES, rw, MapFlags::STACK, Backing::Anon)?;
+    for page in (image.sp & !(PAGE - 1)..STACK_TOP).step_by(PAGE) {
+        fault_in(space, page)?;
+    }
+    space.set_brk_start(plan.brk_start());
+    debug_assert!(space.usage(mm).rss_pages > 0, "the stack is there");
+    Ok(())
+}
+
+fn map(
+    space: &mut AddressSpace,
+    addr: usize,
+    len: usize,
+    prot: Prot,
+    flags: MapFlags,
+    backing: Backing,
+) -> Result<()> {
+    let flags = flags | MapFlags::FIXED;
+    space.mmap(crate::mm(), MapRequest { addr, len, prot, flags, backing }).map(|_| ())
+}
+
+fn fault_in(space: &mut AddressSpace, addr: usize) -> Result<()> {
+    space.fault(crate::mm(), addr, Access::Write).map_err(|error| match error {
+        FaultError::Oom => Errno::ENOMEM,
+        FaultError::MapErr | FaultError::AccErr | FaultError::Bus => Errno::ENOEXEC,
+    })
+}
+
+fn prot_of(segment: &Segment) -> Prot {
+    let mut prot = Prot::empty();
+    prot.set(Prot::READ, segment.read);
+    prot.set(Prot::WRITE, segment.write);
+    prot.set(Prot::EXEC, segment.exec);
+    prot
+}
+
+fn write_initial_data(plan: &LoadPlan, image: &StackImage) -> Result<()> {
+    for (addr, bytes) in plan.segments.iter().filter_map(Segment::zero_tail) {
+        uaccess::zero_user(addr, bytes)?;
+    }
+    uaccess::copy_to_user(image.sp, &image.bytes)
+}
+
+/// The last part of the path, cut to what fits with a NUL.
+pub(super) fn name_of(path: &[u8]) -> [u8; COMM_LEN] {
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let mut comm = [0; COMM_LEN];
+    for (to, from) in comm[..COMM_LEN - 1].iter_mut().zip(name) {
+        *to = *from;
+    }
+    comm
+}

@@ -1,0 +1,71 @@
+//! Exceptions from EL0, and the kernel's own faults on user addresses.
+//!
+//! A page fault goes to the address space. What that cannot resolve, and every other exception, kills the process
+//! with the signal that Linux would send; no other process notices.
+
+use super::signal::{SIGBUS, SIGILL, SIGKILL, SIGSEGV, SIGTRAP};
+use super::{exit, kill, sched};
+use crate::arch::{TrapFrame, UserFault};
+use crate::mm::{Access, FaultError};
+
+/// An exception from EL0 that is neither a system call nor an interrupt. Returns if the instruction can be repeated.
+pub fn user_fault(frame: &mut TrapFrame, fault: UserFault) {
+    let (signal, addr) = match fault {
+        UserFault::Page { addr, access, .. } => match resolve(addr, access) {
+            Ok(()) => return,
+            Err(FaultError::MapErr | FaultError::AccErr) => (SIGSEGV, addr),
+            Err(FaultError::Bus) => (SIGBUS, addr),
+            Err(FaultError::Oom) => {
+                report_oom();
+                (SIGKILL, addr)
+            }
+        },
+        UserFault::Alignment { addr } => (SIGBUS, addr),
+        UserFault::Undefined => (SIGILL, frame.pc as usize),
+        UserFault::Breakpoint => (SIGTRAP, frame.pc as usize),
+        UserFault::Other { esr } => {
+            log::debug!("exception from EL0 that Pleat does not know: ESR {esr:#x}");
+            (SIGILL, frame.pc as usize)
+        }
+    };
+    let me = sched::current();
+    log::debug!(
+        "{}[{}]: killed by signal {signal}: address {addr:#x}, pc {:#x}, sp {:#x}",
+        super::Comm(*me.comm.lock()),
+        me.task.pid(),
+        frame.pc,
+        frame.sp
+    );
+    exit::killed(signal)
+}
+
+/// The kernel touched a user address that is not mapped (or not for writing). True: it is now, try again. The caller
+/// holds no address space's lock.
+pub fn uaccess_fault(addr: usize, write: bool) -> bool {
+    if sched::try_current().is_none() {
+        return false;
+    }
+    match resolve(addr, if write { Access::Write } else { Access::Read }) {
+        Ok(()) => true,
+        Err(FaultError::Oom) => {
+            report_oom();
+            kill::doom();
+            false
+        }
+        Err(_) => false,
+    }
+}
+
+#[inline]
+fn resolve(addr: usize, access: Access) -> core::result::Result<(), FaultError> {
+    match &mut *sched::current().mm.lock() {
+        Some(mm) => mm.fault(crate::mm(), addr, access),
+        None => Err(FaultError::MapErr),
+    }
+}
+
+#[cold]
+fn report_oom() {
+    let me = sched::current();
+    log::warn!("out of memory: killing {}[{}]", super::Comm(*me.comm.lock()), me.task.pid());
+}

@@ -1,0 +1,71 @@
+//! Looking at processes other than the current one, for `/proc`.
+
+use core::ops::Deref;
+use core::sync::atomic::Ordering::{Relaxed, Release};
+
+use super::process::{self, Process};
+use super::task::{BLOCKED, BLOCKING, TaskRef};
+use super::{Pid, TABLE};
+
+/// A process that is not freed meanwhile, though it may exit and even be reaped. The holder does not block: a reaper
+/// spins until all pins are gone.
+pub struct Pinned(TaskRef);
+
+impl Deref for Pinned {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        // SAFETY: alive, as it is pinned.
+        unsafe { process::of(self.0) }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // Release: pairs with the reaper's look at the count.
+        self.0.pins.fetch_sub(1, Release);
+    }
+}
+
+/// The process with the number `pid`, alive or zombie.
+pub fn find(pid: u32) -> Option<Pinned> {
+    let table = TABLE.lock();
+    let task = table.lookup(Pid::new(pid)?)?;
+    // Under the table's lock: whoever frees the task has struck it off before, so it sees this pin.
+    task.pins.fetch_add(1, Relaxed);
+    Some(Pinned(task))
+}
+
+/// The smallest process number not below `from` that is in use, zombies included.
+pub fn next_pid(from: u32) -> Option<u32> {
+    let table = TABLE.lock();
+    (from.max(1)..super::PID_MAX).find(|pid| Pid::new(*pid).is_some_and(|pid| table.lookup(pid).is_some()))
+}
+
+impl Process {
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.task.pid().get()
+    }
+
+    /// The parent's number; 0 for the first process and for one that has been reaped.
+    pub fn parent_pid(&self) -> u32 {
+        let _table = TABLE.lock(); // the parent is not freed meanwhile
+        self.task.parent.get().map_or(0, |parent| parent.pid().get())
+    }
+
+    /// Its state as a letter of ps(1): R, S or Z.
+    pub fn state_letter(&self) -> char {
+        match self.task.state.load(Relaxed) {
+            BLOCKING | BLOCKED => 'S',
+            _ if self.task.is_zombie() => 'Z',
+            _ => 'R',
+        }
+    }
+
+    /// Copies the name of its program, without a NUL; returns how many bytes that is.
+    pub fn name(&self, to: &mut [u8; process::COMM_LEN]) -> usize {
+        *to = *self.comm.lock();
+        to.iter().position(|byte| *byte == 0).unwrap_or(to.len())
+    }
+}

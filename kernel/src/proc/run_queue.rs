@@ -1,0 +1,120 @@
+//! The order in which tasks run: first come, first served. A task that is preempted or yields goes to the end, and so
+//! does a new child, so that its parent runs on after fork.
+//!
+//! Sleepers wait beside it, sorted by the time they wake up at. Both are linked through the tasks: neither enqueueing
+//! nor going to sleep can fail. Going to sleep takes time in proportion to the sleepers, as few processes sleep.
+
+use super::list::List;
+use super::task::{RUN, TaskRef, WAIT};
+
+/// The tasks of one CPU that are ready to run.
+pub(super) struct RunQueue(List<super::task::Task, RUN>);
+
+impl RunQueue {
+    pub const fn new() -> Self {
+        RunQueue(List::new())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Appends a task. Its state is `READY`, and whoever set that calls this, once: so it is on no queue yet, and
+    /// cannot exit before it is taken off.
+    pub fn push(&mut self, task: TaskRef) {
+        // SAFETY: see above.
+        unsafe { self.0.push_back(task.as_ptr()) }
+    }
+
+    /// The task that runs next.
+    pub fn pop(&mut self) -> Option<TaskRef> {
+        // SAFETY: a task on the run queue is alive, and the caller makes it the current one.
+        self.0.pop_front().map(|task| unsafe { TaskRef::new(task) })
+    }
+}
+
+/// The tasks of one CPU that sleep until a point in time.
+pub(super) struct Sleepers(List<super::task::Task, WAIT>);
+
+impl Sleepers {
+    pub const fn new() -> Self {
+        Sleepers(List::new())
+    }
+
+    /// Enters `task`, the current one, to be woken at `wake_at` (nanoseconds). It removes itself when it runs again.
+    pub fn insert(&mut self, task: TaskRef, wake_at: u64) {
+        task.wake_at.set(wake_at);
+        // SAFETY: members have not been removed, so they are asleep or about to run, in any case alive.
+        let later = self.0.iter().find(|other| unsafe { TaskRef::new(*other) }.wake_at.get() > wake_at);
+        // SAFETY: the current task is on no wait queue, and stays alive at least until it removes itself.
+        unsafe { self.0.insert_before(later, task.as_ptr()) }
+    }
+
+    /// Takes `task` out, if it still is in.
+    pub fn remove(&mut self, task: TaskRef) {
+        // SAFETY: a sleeping task is on no wait queue besides.
+        unsafe { self.0.remove(task.as_ptr()) }
+    }
+
+    /// When the next one wakes up (nanoseconds); `u64::MAX` if nobody sleeps.
+    pub fn next_wake(&self) -> u64 {
+        // SAFETY: as in `insert`.
+        self.0.front().map_or(u64::MAX, |task| unsafe { TaskRef::new(task) }.wake_at.get())
+    }
+
+    /// Takes the first one out if its time has come.
+    pub fn pop_due(&mut self, now: u64) -> Option<TaskRef> {
+        if self.next_wake() > now {
+            return None;
+        }
+        // SAFETY: as in `insert`; the caller wakes it with the sleepers still locked.
+        self.0.pop_front().map(|task| unsafe { TaskRef::new(task) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::signal::Signals;
+    use super::super::task::Task;
+    use super::*;
+    use core::ptr::NonNull;
+
+    fn tasks<const N: usize>() -> [TaskRef; N] {
+        // SAFETY: leaked, so alive for ever.
+        core::array::from_fn(|_| unsafe {
+            TaskRef::new(NonNull::from(Box::leak(Box::new(Task::new(Signals::new())))))
+        })
+    }
+
+    #[test]
+    fn round_robin() {
+        let mut queue = RunQueue::new();
+        let tasks = tasks::<3>();
+        tasks.into_iter().for_each(|task| queue.push(task));
+        for round in 0..7 {
+            let task = queue.pop().unwrap();
+            assert!(task == tasks[round % 3]);
+            queue.push(task);
+        }
+        (0..3).for_each(|_| assert!(queue.pop().is_some()));
+        assert!(queue.is_empty() && queue.pop().is_none());
+    }
+
+    #[test]
+    fn sleepers_wake_in_order_of_time_and_of_arrival() {
+        let mut sleepers = Sleepers::new();
+        let [a, b, c, d] = tasks();
+        assert_eq!(sleepers.next_wake(), u64::MAX);
+        for (task, at) in [(a, 30), (b, 10), (c, 30), (d, 20)] {
+            sleepers.insert(task, at);
+        }
+        assert_eq!(sleepers.next_wake(), 10);
+        assert!(sleepers.pop_due(9).is_none());
+        assert!(sleepers.pop_due(10) == Some(b));
+        sleepers.remove(d);
+        assert!(sleepers.pop_due(29).is_none());
+        assert!(sleepers.pop_due(30) == Some(a));
+        assert!(sleepers.pop_due(31) == Some(c));
+        assert!(sleepers.pop_due(u64::MAX - 1).is_none());
+    }
+}

@@ -1,0 +1,117 @@
+//! The arguments of mmap, checked in Linux's order (arch/arm64/kernel/sys.c, mm/mmap.c).
+
+use linux_raw_sys::general as raw;
+
+use crate::errno::{Errno, Result};
+use crate::proc::layout::PAGE;
+
+/// What an mmap asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MapArgs {
+    /// Wished or demanded address (bytes).
+    pub addr: usize,
+    /// Bytes, a positive multiple of the page size.
+    pub len: usize,
+    /// `PROT_*`, without bits that do not exist.
+    pub prot: u32,
+    /// The address is demanded.
+    pub fixed: bool,
+    /// What is there must not be replaced.
+    pub noreplace: bool,
+    /// Changes are seen by all who map it.
+    pub shared: bool,
+    /// Fault everything in at once.
+    pub populate: bool,
+    /// The file and the first byte of it, a multiple of the page size; none: anonymous memory.
+    pub file: Option<(i32, u64)>,
+}
+
+/// Checks mmap(addr, len, prot, flags, fd, offset).
+///
+/// # Errors
+/// `EINVAL`: contradictory or misaligned; `ENOMEM`: too long; `EOVERFLOW`: offset too great; `EOPNOTSUPP`: a flag that
+/// MAP_SHARED_VALIDATE makes count.
+pub fn check(args: &[u64; 6]) -> Result<MapArgs> {
+    let [addr, len, prot, flags, fd, offset] = *args;
+    let flags = flags as u32;
+    let set = |flag| flags & flag != 0;
+    if !offset.is_multiple_of(PAGE as u64) || len == 0 || set(raw::MAP_HUGETLB) {
+        return Err(Errno::EINVAL);
+    }
+    let len = (len as usize).checked_next_multiple_of(PAGE).ok_or(Errno::ENOMEM)?;
+    let file = !set(raw::MAP_ANONYMOUS);
+    if file && offset.checked_add(len as u64).is_none() {
+        return Err(Errno::EOVERFLOW);
+    }
+    let shared = match flags & raw::MAP_TYPE {
+        raw::MAP_PRIVATE => false,
+        raw::MAP_SHARED => true,
+        raw::MAP_SHARED_VALIDATE if !file => return Err(Errno::EINVAL),
+        raw::MAP_SHARED_VALIDATE if set(raw::MAP_SYNC) => return Err(Errno::EOPNOTSUPP),
+        raw::MAP_SHARED_VALIDATE => true,
+        _ => return Err(Errno::EINVAL),
+    };
+    let noreplace = set(raw::MAP_FIXED_NOREPLACE);
+    let fixed = set(raw::MAP_FIXED) || noreplace;
+    if fixed && !addr.is_multiple_of(PAGE as u64) {
+        return Err(Errno::EINVAL);
+    }
+    Ok(MapArgs {
+        addr: addr as usize,
+        len,
+        prot: prot as u32 & (raw::PROT_READ | raw::PROT_WRITE | raw::PROT_EXEC),
+        fixed,
+        noreplace,
+        shared,
+        populate: set(raw::MAP_POPULATE) && !set(raw::MAP_NONBLOCK),
+        file: file.then_some((fd as i32, offset)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANON: u64 = (raw::MAP_PRIVATE | raw::MAP_ANONYMOUS) as u64;
+    const FILE: u64 = raw::MAP_PRIVATE as u64;
+    const NO_FD: u64 = u64::MAX;
+
+    #[test]
+    fn what_malloc_and_loaders_ask_for() {
+        let anon = check(&[0, 5000, 3, ANON, NO_FD, 0]).unwrap();
+        let expected = MapArgs {
+            addr: 0,
+            len: 8192,
+            prot: 3,
+            fixed: false,
+            noreplace: false,
+            shared: false,
+            populate: false,
+            file: None,
+        };
+        assert_eq!(anon, expected);
+        let file = check(&[0x1000, 1, 5, FILE | 0x10, 3, 0x2000]).unwrap();
+        assert_eq!(
+            file,
+            MapArgs { addr: 0x1000, len: 4096, prot: 5, fixed: true, file: Some((3, 0x2000)), ..expected }
+        );
+        assert!(check(&[0x1000, 1, 3, ANON | 0x10_0000, NO_FD, 0]).unwrap().fixed);
+    }
+
+    #[test]
+    fn nonsense_is_refused_as_by_linux() {
+        for (args, error) in [
+            ([0, 0, 3, ANON, NO_FD, 0], Errno::EINVAL),
+            ([0, 1, 3, ANON, NO_FD, 1], Errno::EINVAL),
+            ([0, 1, 3, 0x20, NO_FD, 0], Errno::EINVAL),
+            ([0, 1, 3, ANON | 0x4_0000, NO_FD, 0], Errno::EINVAL),
+            ([1, 1, 3, ANON | 0x10, NO_FD, 0], Errno::EINVAL),
+            ([0, u64::MAX, 3, ANON, NO_FD, 0], Errno::ENOMEM),
+            ([0, 8192, 3, FILE, 3, 0u64.wrapping_sub(4096)], Errno::EOVERFLOW),
+            ([0, 1, 3, 0x8_0003, 3, 0], Errno::EOPNOTSUPP),
+        ] {
+            assert_eq!(check(&args), Err(error), "{args:x?}");
+        }
+        assert!(check(&[1, 1, 3, ANON, NO_FD, 0]).is_ok(), "a wish may be misaligned");
+    }
+}

@@ -1,0 +1,68 @@
+//! System calls about memory.
+
+use super::map_args;
+use crate::errno::{Errno, Result};
+use crate::fs;
+use crate::mm::{Backing, MapFlags, MapRequest, Prot};
+use crate::proc::layout::PAGE;
+use crate::proc::{current_files, with_current_mm};
+
+/// mmap(addr, len, prot, flags, fd, offset). Files can be mapped privately, or shared for reading. MAP_GROWSDOWN and
+/// other hints are ignored.
+pub fn mmap(args: &[u64; 6]) -> Result<usize> {
+    let asked = map_args::check(args)?;
+    let mut flags = MapFlags::empty();
+    flags.set(MapFlags::FIXED, asked.fixed);
+    flags.set(MapFlags::NOREPLACE, asked.noreplace);
+    flags.set(MapFlags::SHARED, asked.shared);
+    flags.set(MapFlags::POPULATE, asked.populate);
+    let prot = Prot::from_bits_truncate(asked.prot);
+    let backing = match asked.file {
+        Some((fd, offset)) => {
+            if asked.shared && prot.contains(Prot::WRITE) {
+                return Err(Errno::EACCES); // no file is open for writing
+            }
+            let file = current_files().lock().get(fd as u32 as usize)?;
+            Backing::Object { object: file.object(fs::tree()?)?, page: offset / PAGE as u64 }
+        }
+        None => Backing::Anon,
+    };
+    let request = MapRequest { addr: asked.addr, len: asked.len, prot, flags, backing };
+    with_current_mm(|space| space.mmap(crate::mm(), request)).ok_or(Errno::ENOMEM)?
+}
+
+fn page_aligned(addr: u64) -> Result<usize> {
+    if addr.is_multiple_of(PAGE as u64) { Ok(addr as usize) } else { Err(Errno::EINVAL) }
+}
+
+/// munmap(addr, len).
+pub fn munmap(args: &[u64; 6]) -> Result<usize> {
+    let addr = page_aligned(args[0])?;
+    let len =
+        (args[1] as usize).checked_next_multiple_of(PAGE).filter(|len| *len != 0).ok_or(Errno::EINVAL)?;
+    with_current_mm(|space| space.munmap(crate::mm(), addr, len)).ok_or(Errno::EINVAL)?.map(|()| 0)
+}
+
+/// mprotect(addr, len, prot).
+pub fn mprotect(args: &[u64; 6]) -> Result<usize> {
+    let addr = page_aligned(args[0])?;
+    let prot = u32::try_from(args[2]).ok().and_then(Prot::from_bits).ok_or(Errno::EINVAL)?;
+    let len = (args[1] as usize).checked_next_multiple_of(PAGE).ok_or(Errno::ENOMEM)?;
+    if len == 0 {
+        return Ok(0);
+    }
+    with_current_mm(|space| space.mprotect(crate::mm(), addr, len, prot)).ok_or(Errno::ENOMEM)?.map(|()| 0)
+}
+
+/// madvise(addr, len, advice).
+pub fn madvise(args: &[u64; 6]) -> Result<usize> {
+    let addr = page_aligned(args[0])?;
+    let len = (args[1] as usize).checked_next_multiple_of(PAGE).ok_or(Errno::EINVAL)?;
+    let advice = args[2] as u32;
+    with_current_mm(|space| space.madvise(crate::mm(), addr, len, advice)).ok_or(Errno::ENOMEM)?.map(|()| 0)
+}
+
+/// brk(addr). Returns where the break is then, whether or not it is where it was wished.
+pub fn brk(args: &[u64; 6]) -> Result<usize> {
+    with_current_mm(|space| space.brk(crate::mm(), args[0] as usize)).ok_or(Errno::ENOMEM)
+}

@@ -1,0 +1,92 @@
+//! Which handler serves which number.
+
+use linux_raw_sys::general::*;
+
+use super::{exec, file, mem, proc, signal, system, time, unknown};
+use crate::arch::TrapFrame;
+use crate::errno::Result;
+
+/// Executes the system call that the EL0 registers in `frame` ask for.
+pub fn dispatch(frame: &mut TrapFrame) {
+    let [a0, a1, a2, a3, a4, a5, ..] = frame.x;
+    let number = frame.x[8] as u32;
+    frame.x[0] = match call(number, &[a0, a1, a2, a3, a4, a5], frame) {
+        Ok(value) => value as u64,
+        Err(error) => error.to_ret(),
+    };
+}
+
+#[inline(always)] // one caller
+#[allow(non_upper_case_globals)] // `__NR_clone` is what Linux calls it
+fn call(number: u32, args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
+    match number {
+        // Processes.
+        __NR_clone => proc::clone(args, frame),
+        __NR_execve => exec::execve(args, frame),
+        __NR_exit => proc::exit(args),
+        __NR_exit_group => proc::exit(args),
+        __NR_wait4 => proc::wait4(args),
+        __NR_getpid => proc::getpid(args),
+        __NR_gettid => proc::getpid(args),
+        __NR_getppid => proc::getppid(args),
+        __NR_set_tid_address => proc::getpid(args),
+        __NR_set_robust_list => proc::set_robust_list(args),
+        __NR_getuid | __NR_geteuid | __NR_getgid | __NR_getegid => system::root(args),
+
+        // Scheduling.
+        __NR_sched_yield => proc::sched_yield(args),
+        __NR_sched_setscheduler => system::accepted(args),
+        __NR_sched_setaffinity => system::accepted(args),
+        __NR_sched_getaffinity => system::sched_getaffinity(args),
+
+        // Signals.
+        __NR_kill => signal::kill(args),
+        __NR_tkill => signal::tkill(args),
+        __NR_tgkill => signal::tgkill(args),
+        __NR_rt_sigaction => signal::rt_sigaction(args),
+        __NR_rt_sigprocmask => signal::rt_sigprocmask(args),
+
+        // Memory.
+        __NR_mmap => mem::mmap(args),
+        __NR_munmap => mem::munmap(args),
+        __NR_mprotect => mem::mprotect(args),
+        __NR_madvise => mem::madvise(args),
+        __NR_brk => mem::brk(args),
+
+        // Time.
+        __NR_nanosleep => time::nanosleep(args),
+        __NR_clock_nanosleep => time::clock_nanosleep(args),
+        __NR_clock_gettime => time::clock_gettime(args),
+        __NR_clock_getres => time::clock_getres(args),
+        __NR_gettimeofday => time::gettimeofday(args),
+
+        // Files.
+        __NR_openat => file::openat(args),
+        __NR_close => file::close(args),
+        __NR_read => file::read(args),
+        __NR_write => file::write(args),
+        __NR_readv => file::readv(args),
+        __NR_pread64 => file::pread64(args),
+        __NR_writev => file::writev(args),
+        __NR_lseek => file::lseek(args),
+        __NR_fstat => file::fstat(args),
+        __NR_newfstatat => file::newfstatat(args),
+        __NR_readlinkat => file::readlinkat(args),
+        __NR_faccessat => file::faccessat(args),
+        __NR_getcwd => file::getcwd(args),
+        __NR_getdents64 => file::getdents64(args),
+        __NR_pipe2 => file::pipe2(args),
+        __NR_dup => file::dup(args),
+        __NR_dup3 => file::dup3(args),
+        __NR_fcntl => file::fcntl(args),
+        __NR_ioctl => file::ioctl(args),
+
+        // The system.
+        __NR_uname => system::uname(args),
+        __NR_getrandom => system::getrandom(args),
+        __NR_prlimit64 => system::prlimit64(args),
+        __NR_reboot => system::reboot(args),
+
+        unknown => unknown::report(unknown),
+    }
+}

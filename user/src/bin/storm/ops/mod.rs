@@ -1,0 +1,82 @@
+//! The measurements. Each repetition starts from a fresh region, because on some kernels (Linux) a region's blocks
+//! decay for good once they have been written after a fork.
+//!
+//! - [`fixed`]: fork and exit without a region;
+//! - [`cycle`]: populate, fork, exit, fork again, wait, write again;
+//! - [`cow`]: the other COW writes;
+//! - [`unmap`]: munmap;
+//! - [`check`]: data and folio size are what they should be;
+//! - [`live`]: many children at once, and the storm;
+//! - [`oom`]: forks while memory runs out.
+
+pub mod check;
+pub mod cow;
+pub mod cycle;
+pub mod fixed;
+pub mod live;
+pub mod oom;
+pub mod unmap;
+
+use crate::bench::{Bench, Measured, Trying, Window};
+use crate::options::Options;
+use crate::region::Region;
+use crate::report::Report;
+use crate::row::Row;
+
+/// What fork and exit cost without a region.
+#[derive(Clone, Copy)]
+pub struct Fixed {
+    /// Fork, seen by the parent.
+    pub fork: u64,
+    /// The child's exit to the parent's return from wait4.
+    pub exit: u64,
+}
+
+/// What every measurement needs to know.
+pub struct Context<'a> {
+    /// The instruments.
+    pub bench: &'a Bench,
+    /// The command line.
+    pub options: &'a Options,
+    /// The folio size in force, in KiB.
+    pub folio_kib: u32,
+}
+
+impl Context<'_> {
+    /// A fresh region.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn region(&self) -> Measured<Region> {
+        Region::map((self.options.mib as usize) << 20).trying("map the region")
+    }
+
+    /// A fresh region, every page of it written.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn populated(&self) -> Measured<Region> {
+        let region = self.region()?;
+        region.write_all(1);
+        Ok(region)
+    }
+
+    /// Pages in the region.
+    pub fn pages(&self) -> u64 {
+        self.options.mib * 256
+    }
+
+    /// Reports a window as a row. `fixed` is the part of its cost that is not the pages'.
+    pub fn report(&self, report: &mut Report, op: &'static str, pages: u64, window: Option<Window>, fixed: u64) {
+        let Some(window) = window else { return };
+        report.row(&Row {
+            op,
+            folio_kib: self.folio_kib,
+            region_mib: if pages == 0 { 0 } else { self.options.mib },
+            pages,
+            cost: window.cost,
+            fixed,
+            events: window.events,
+        });
+    }
+}

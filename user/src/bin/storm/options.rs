@@ -1,0 +1,242 @@
+//! The command line. Pure: words in, [`Options`] or a complaint out.
+
+use user::text::number;
+
+/// Printed after a complaint.
+pub const USAGE: &str = "\
+usage: storm [OPTION]...
+  --mib=N       size of the region in MiB, even (64)
+  --sizes=LIST  folio sizes in KiB, powers of two from 4 to 2048 (4,16,64,512,2048)
+  --ops=LIST    of fork,exit,wait,cow,munmap,populate,fork2,live,storm,oom (all but oom)
+  --reps=N      repetitions, of which the cheapest counts (3)
+  --live=N      children alive at once (32)
+  --forks=N     forks in the storm (200) and with oom (10000)
+  --slack=N     frames that may be missing after oom (0)
+  --json        also print a JSON line for each measurement, prefixed by `@json `
+  --quiet       no table
+  --progress    say what is being measured, on a terminal
+";
+
+/// Something to measure, as `--ops` names it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Op {
+    /// The parent's side of fork.
+    Fork,
+    /// The child's exit up to the parent's return from wait.
+    Exit,
+    /// wait4 for a child that is already dead.
+    Wait,
+    /// COW writes: reuse, copy by the parent, copy by the child.
+    Cow,
+    /// Unmapping the region.
+    Munmap,
+    /// First write to each page.
+    Populate,
+    /// A second fork without writes between.
+    Fork2,
+    /// Many children alive at once.
+    Live,
+    /// Many forks, one after another.
+    Storm,
+    /// Forks while memory runs out.
+    Oom,
+}
+
+const OPS: [(&str, Op); 10] = [
+    ("fork", Op::Fork),
+    ("exit", Op::Exit),
+    ("wait", Op::Wait),
+    ("cow", Op::Cow),
+    ("munmap", Op::Munmap),
+    ("populate", Op::Populate),
+    ("fork2", Op::Fork2),
+    ("live", Op::Live),
+    ("storm", Op::Storm),
+    ("oom", Op::Oom),
+];
+
+/// Folio sizes that can be asked for at once.
+const MAX_SIZES: usize = 10;
+
+/// What the command line asks for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Size of the region in MiB.
+    pub mib: u64,
+    sizes: [u32; MAX_SIZES],
+    sizes_len: usize,
+    ops: u16,
+    /// Repetitions of each measurement.
+    pub reps: u64,
+    /// Children alive at once.
+    pub live: u64,
+    forks: Option<u64>,
+    /// Frames that may be missing after [`Op::Oom`].
+    pub slack: u64,
+    /// Print JSON lines.
+    pub json: bool,
+    /// Print no table.
+    pub quiet: bool,
+    /// Print what is being measured.
+    pub progress: bool,
+}
+
+/// Why the command line cannot be obeyed: the word and what is wrong with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Complaint<'a> {
+    /// The word as given.
+    pub word: &'a str,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let mut sizes = [0; MAX_SIZES];
+        let default = [4, 16, 64, 512, 2048];
+        sizes[..default.len()].copy_from_slice(&default);
+        Options {
+            mib: 64,
+            sizes,
+            sizes_len: default.len(),
+            ops: !(1 << Op::Oom as u8),
+            reps: 3,
+            live: 32,
+            forks: None,
+            slack: 0,
+            json: false,
+            quiet: false,
+            progress: false,
+        }
+    }
+}
+
+impl Options {
+    /// Reads the words behind the program's name.
+    ///
+    /// # Errors
+    /// The first word that is not understood or out of range.
+    pub fn parse<'a>(words: impl Iterator<Item = &'a str>) -> Result<Self, Complaint<'a>> {
+        let mut options = Options::default();
+        for word in words {
+            let (name, value) = word.split_once('=').unwrap_or((word, ""));
+            let within = |low: u64, high: u64| {
+                number(value).filter(|n| (low..=high).contains(n)).ok_or("the number is missing or out of range")
+            };
+            let done = match name {
+                "--mib" => within(2, 1 << 16)
+                    .and_then(|n| if n % 2 == 0 { Ok(n) } else { Err("must be even: the largest folio has 2 MiB") })
+                    .map(|n| options.mib = n),
+                "--sizes" => options.set_sizes(value),
+                "--ops" => options.set_ops(value),
+                "--reps" => within(1, 1000).map(|n| options.reps = n),
+                "--live" => within(1, 100_000).map(|n| options.live = n),
+                "--forks" => within(1, 100_000_000).map(|n| options.forks = Some(n)),
+                "--slack" => within(0, 1 << 20).map(|n| options.slack = n),
+                "--json" if word == name => Ok(options.json = true),
+                "--quiet" if word == name => Ok(options.quiet = true),
+                "--progress" if word == name => Ok(options.progress = true),
+                _ => Err("no such option"),
+            };
+            done.map_err(|why| Complaint { word, why })?;
+        }
+        Ok(options)
+    }
+
+    /// The folio sizes in KiB, in the order given.
+    pub fn sizes(&self) -> &[u32] {
+        &self.sizes[..self.sizes_len]
+    }
+
+    /// Whether `op` is to be measured.
+    pub fn wants(&self, op: Op) -> bool {
+        self.ops & 1 << op as u8 != 0
+    }
+
+    /// Whether one of `ops` is to be measured.
+    pub fn wants_any(&self, ops: &[Op]) -> bool {
+        ops.iter().any(|op| self.wants(*op))
+    }
+
+    /// Whether anything is measured folio size by folio size.
+    pub fn wants_sizes(&self) -> bool {
+        OPS.iter().any(|(_, op)| *op != Op::Oom && self.wants(*op))
+    }
+
+    /// Forks in the storm.
+    pub fn storm_forks(&self) -> u64 {
+        self.forks.unwrap_or(200)
+    }
+
+    /// Forks with memory running out, at least.
+    pub fn oom_forks(&self) -> u64 {
+        self.forks.unwrap_or(10_000)
+    }
+
+    fn set_sizes(&mut self, list: &str) -> Result<(), &'static str> {
+        self.sizes_len = 0;
+        for word in list.split(',') {
+            let kib = number(word).ok_or("not a list of numbers")?;
+            if !(4..=2048).contains(&kib) || !kib.is_power_of_two() {
+                return Err("a folio has a power of two from 4 to 2048 KiB");
+            }
+            let slot = self.sizes.get_mut(self.sizes_len).ok_or("too many sizes")?;
+            *slot = kib as u32;
+            self.sizes_len += 1;
+        }
+        Ok(())
+    }
+
+    fn set_ops(&mut self, list: &str) -> Result<(), &'static str> {
+        self.ops = 0;
+        for word in list.split(',') {
+            let (_, op) = OPS.iter().find(|(name, _)| *name == word).ok_or("no such operation")?;
+            self.ops |= 1 << *op as u8;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, Complaint<'_>> {
+        Options::parse(line.split_whitespace())
+    }
+
+    #[test]
+    fn defaults() {
+        let options = parse("").unwrap();
+        assert_eq!(options.sizes(), [4, 16, 64, 512, 2048]);
+        assert_eq!((options.mib, options.reps), (64, 3));
+        assert!(options.wants(Op::Storm) && !options.wants(Op::Oom));
+        assert_eq!((options.storm_forks(), options.oom_forks()), (200, 10_000));
+    }
+
+    #[test]
+    fn everything_set() {
+        let options =
+            parse("--mib=8 --sizes=64,4 --ops=fork,cow,oom --reps=1 --live=2 --forks=7 --json --quiet --progress")
+                .unwrap();
+        assert_eq!(options.sizes(), [64, 4]);
+        assert!(options.wants(Op::Fork) && options.wants(Op::Cow) && options.wants(Op::Oom));
+        assert!(!options.wants(Op::Exit) && !options.wants_any(&[Op::Exit, Op::Live]) && options.wants_sizes());
+        assert_eq!((options.mib, options.reps, options.live), (8, 1, 2));
+        assert_eq!((options.storm_forks(), options.oom_forks()), (7, 7));
+        assert!(options.json && options.quiet && options.progress);
+        assert!(!parse("--ops=oom").unwrap().wants_sizes());
+    }
+
+    #[test]
+    fn complaints_name_the_word() {
+        for word in [
+            "--mib=3", "--mib=", "--mib=x", "--mib=0", "--sizes=", "--sizes=5", "--sizes=4096", "--sizes=4,,8", "--ops=frok",
+            "--reps=0", "--live=0", "--json=1", "--nope", "fork",
+        ] {
+            assert_eq!(parse(word).unwrap_err().word, word);
+        }
+        assert_eq!(parse("--sizes=4,4,4,4,4,4,4,4,4,4,4").unwrap_err().why, "too many sizes");
+    }
+}

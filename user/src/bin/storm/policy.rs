@@ -1,0 +1,74 @@
+//! The kernel's folio size policy: `/sys/kernel/mm/transparent_hugepage/hugepages-<N>kB/enabled`.
+//!
+//! The files are machine-wide. [`Policy::save`] remembers what they said and [`Policy::restore`] puts it back.
+
+use core::ffi::CStr;
+
+use user::sys::{Errno, Result, file};
+use user::text::Text;
+
+/// Folio orders above 0 that a file may exist for: 8 KiB to 2 MiB.
+const ORDERS: usize = 9;
+
+/// What the files said at the start; empty where there is none.
+pub struct Policy {
+    saved: [Text<16>; ORDERS],
+}
+
+fn path(order: usize) -> Text<96> {
+    let kib = 4 << order;
+    Text::format(format_args!("/sys/kernel/mm/transparent_hugepage/hugepages-{kib}kB/enabled\0"))
+}
+
+fn write(order: usize, setting: &str) -> Result<()> {
+    let path = path(order);
+    let path = CStr::from_bytes_with_nul(path.as_bytes()).map_err(|_| Errno::EINVAL)?;
+    file::write_file(path, setting.as_bytes())
+}
+
+/// The setting in brackets, as in `always inherit [madvise] never`.
+fn chosen(text: &str) -> Option<&str> {
+    Some(text.split_once('[')?.1.split_once(']')?.0)
+}
+
+impl Policy {
+    /// Reads all the files there are.
+    pub fn save() -> Self {
+        let mut saved = [Text::new(); ORDERS];
+        for (slot, order) in saved.iter_mut().zip(1..) {
+            let path = path(order);
+            let mut buffer = [0; 128];
+            let Ok(path) = CStr::from_bytes_with_nul(path.as_bytes()) else { continue };
+            let Ok(bytes) = file::read_file(path, &mut buffer) else { continue };
+            if let Some(setting) = core::str::from_utf8(bytes).ok().and_then(chosen) {
+                *slot = Text::format(format_args!("{setting}"));
+            }
+        }
+        Policy { saved }
+    }
+
+    /// Makes folios of `kib` KiB the only ones: its file says `always`, all others `never`. 4 is all `never`.
+    ///
+    /// # Errors
+    /// `ENOENT`: this kernel has no folios of that size. `EACCES`, `EROFS`: not permitted.
+    pub fn only(&self, kib: u32) -> Result<()> {
+        for (saved, order) in self.saved.iter().zip(1..) {
+            match 4 << order == kib {
+                true => write(order, "always")?,
+                false if saved.as_str().is_empty() => {}
+                false => write(order, "never")?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts back what [`Policy::save`] found.
+    pub fn restore(&self) {
+        for (saved, order) in self.saved.iter().zip(1..) {
+            if !saved.as_str().is_empty() {
+                // A file that could be written before can be written now; where it could not, nothing changed.
+                let _ = write(order, saved.as_str());
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The program's course: options, each folio size in turn, out-of-memory, summary.
+
+use user::rt::start::Args;
+use user::sys::{Errno, time};
+use user::{print, println, probe};
+
+use crate::bench::{Bench, Failure, Measured};
+use crate::ops::{self, Context};
+use crate::options::{Op, Options, USAGE};
+use crate::policy::Policy;
+use crate::report::Report;
+use crate::table::size;
+
+/// The exit status for a command line that is not understood.
+const BAD_USAGE: i32 = 2;
+
+/// Runs the benchmark; the exit status is 1 if a check failed.
+pub fn main(args: Args) -> i32 {
+    let options = match Options::parse(args.from(1)) {
+        Ok(options) => options,
+        Err(complaint) => {
+            println!("storm: {}: {}", complaint.word, complaint.why);
+            print!("{USAGE}");
+            return BAD_USAGE;
+        }
+    };
+    if !probe::is_pleat() {
+        // Without the privilege, children may run inside the fork windows; the minimum then hides most of it.
+        let _ = time::run_before_children();
+    }
+    let bench = match Bench::new() {
+        Ok(bench) => bench,
+        Err(failure) => {
+            println!("storm: cannot {}", failure.what);
+            return 1;
+        }
+    };
+    let mut report = Report::new(&options, &bench.clock);
+    if options.wants_sizes() {
+        let policy = Policy::save();
+        for &folio_kib in options.sizes() {
+            let context = Context { bench: &bench, options: &options, folio_kib };
+            if let Err(failure) = measure(&context, &policy, &mut report) {
+                report.failure(folio_kib, &failure);
+            }
+        }
+        policy.restore();
+    }
+    if options.wants(Op::Oom)
+        && let Err(failure) = ops::oom::measure(&bench, &options, &mut report)
+    {
+        report.failure(64, &failure);
+    }
+    report.finish()
+}
+
+/// Everything for one folio size.
+fn measure(context: &Context<'_>, policy: &Policy, report: &mut Report) -> Measured<()> {
+    let options = context.options;
+    match policy.only(context.folio_kib) {
+        Ok(()) => {}
+        Err(Errno::ENOENT | Errno::EACCES | Errno::EROFS) if !probe::is_pleat() => {
+            let size = size(context.folio_kib);
+            report.note(format_args!("{size:>5} not to be set on this kernel: skipped"));
+            return Ok(());
+        }
+        Err(errno) => return Err(Failure { what: "set the folio size", errno: Some(errno) }),
+    }
+    report.progress(context.folio_kib, "fixed costs");
+    let fixed = ops::fixed::measure(context, report)?;
+    let mut fork = None;
+    if options.wants_any(&[Op::Populate, Op::Fork, Op::Exit, Op::Fork2, Op::Wait, Op::Cow]) {
+        report.progress(context.folio_kib, "fork and exit");
+        fork = ops::cycle::measure(context, &fixed, report)?;
+    }
+    if options.wants(Op::Cow) {
+        ops::cow::measure(context, report)?;
+    }
+    if options.wants(Op::Munmap) {
+        report.progress(context.folio_kib, "munmap");
+        ops::unmap::measure(context, report)?;
+    }
+    if options.wants(Op::Live) {
+        report.progress(context.folio_kib, "many children alive");
+        ops::live::measure(context, &fixed, report)?;
+    }
+    let mut per_fork = None;
+    if options.wants(Op::Storm) {
+        report.progress(context.folio_kib, "storm");
+        per_fork = Some(ops::live::storm(context, &fixed, report)?);
+    }
+    report.progress(context.folio_kib, "check");
+    match ops::check::check(context)? {
+        Some(folded) => report.folded(context.folio_kib, context.pages() / 16, &folded, fork.as_ref()),
+        None => {
+            let size = size(context.folio_kib);
+            report.note(format_args!("{size:>5} data intact; this kernel does not say how blocks are mapped"));
+        }
+    }
+    if let Some(cost) = per_fork {
+        let (size, forks, unit) = (size(context.folio_kib), options.storm_forks(), context.bench.clock.unit());
+        report.note(format_args!("{size:>5} storm of {forks} forks: {cost} {unit} for each fork + exit + wait"));
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! Fork isolation for each folio size, and Pleat's own promise that fork keeps blocks folded.
+//!
+//! The policy files are machine-wide; each test puts back what it found. On another kernel than Pleat these tests are
+//! skipped where the files cannot be written.
+
+use core::ffi::CStr;
+
+use user::counters::Counters;
+use user::probe;
+use user::rt::start::Args;
+use user::sys::memory::{BLOCK, PRIVATE};
+use user::sys::{Errno, file, process};
+use user::text::Text;
+
+use crate::fork::{fork_again_on, isolation};
+use crate::harness::{Outcome, Test, Trouble};
+use crate::memory::Pages;
+use crate::{check, check_eq};
+
+/// The tests.
+pub const TESTS: &[Test] = &[
+    ("fork isolation, 4K folios", |_| with_folios(4, isolated)),
+    ("fork isolation, 8K folios", |_| with_folios(8, isolated)),
+    ("fork isolation, 16K folios", |_| with_folios(16, isolated)),
+    ("fork isolation, 32K folios", |_| with_folios(32, isolated)),
+    ("fork isolation, 64K folios", |_| with_folios(64, isolated)),
+    ("fork isolation, 128K folios", |_| with_folios(128, isolated)),
+    ("fork isolation, 256K folios", |_| with_folios(256, isolated)),
+    ("fork isolation, 512K folios", |_| with_folios(512, isolated)),
+    ("fork isolation, 1M folios", |_| with_folios(1024, isolated)),
+    ("fork isolation, 2M folios", |_| with_folios(2048, isolated)),
+    ("fork keeps blocks folded", blocks_stay_folded),
+    ("fork flushes once", one_flush),
+];
+
+/// Bytes of the memory under test: two of the largest folios.
+const LEN: usize = 4 << 20;
+
+fn isolated() -> Outcome {
+    let pages = Pages::map(LEN, PRIVATE)?;
+    // SAFETY: changes no contents. A kernel without large folios refuses, and then has small ones.
+    let _ = unsafe { user::sys::memory::advise(pages.base, LEN, user::sys::memory::HUGEPAGE) };
+    isolation(&pages)?;
+    fork_again_on(&pages)
+}
+
+/// Runs `test` with folios of `kib` KiB only, then restores the policy.
+fn with_folios(kib: u32, test: fn() -> Outcome) -> Outcome {
+    let mut saved = [Text::<16>::new(); 9];
+    for (slot, order) in saved.iter_mut().zip(1..) {
+        *slot = setting(order).unwrap_or_default();
+    }
+    let applied = saved.iter().zip(1..).try_for_each(|(saved, order)| match 4 << order == kib {
+        true => set(order, "always"),
+        false if saved.as_str().is_empty() => Ok(()),
+        false => set(order, "never"),
+    });
+    let outcome = match applied {
+        Ok(()) => test(),
+        Err(Errno::ENOENT | Errno::EACCES | Errno::EROFS | Errno::EPERM) if !probe::is_pleat() => {
+            Err(Trouble::Skip("this kernel's folio sizes cannot be set so"))
+        }
+        Err(errno) => Err(errno.into()),
+    };
+    for (saved, order) in saved.iter().zip(1..) {
+        if !saved.as_str().is_empty() {
+            // What could be read can also be restored, or could not be changed.
+            let _ = set(order, saved.as_str());
+        }
+    }
+    outcome
+}
+
+fn path(order: usize) -> Text<96> {
+    let kib = 4 << order;
+    Text::format(format_args!("/sys/kernel/mm/transparent_hugepage/hugepages-{kib}kB/enabled\0"))
+}
+
+fn setting(order: usize) -> Option<Text<16>> {
+    let path = path(order);
+    let mut buffer = [0; 128];
+    let bytes = file::read_file(CStr::from_bytes_with_nul(path.as_bytes()).ok()?, &mut buffer).ok()?;
+    let chosen = core::str::from_utf8(bytes).ok()?.split_once('[')?.1.split_once(']')?.0;
+    Some(Text::format(format_args!("{chosen}")))
+}
+
+fn set(order: usize, setting: &str) -> Result<(), Errno> {
+    let path = path(order);
+    let path = CStr::from_bytes_with_nul(path.as_bytes()).map_err(|_| Errno::EINVAL)?;
+    file::write_file(path, setting.as_bytes())
+}
+
+/// KiB in contpte blocks, or a reason to skip.
+fn folded_kib() -> Result<u64, Trouble> {
+    probe::contpte_kib().ok_or(Trouble::Skip("this kernel does not say what is folded"))
+}
+
+fn blocks_stay_folded(_: Args) -> Outcome {
+    folded_kib()?;
+    with_folios(64, || {
+        let base = folded_kib()?;
+        let pages = Pages::map(LEN, PRIVATE)?;
+        pages.fill(1);
+        let populated = folded_kib()?;
+        check_eq!(populated - base, LEN as u64 / 1024);
+        let pipe = file::pipe(0)?;
+        let child = process::spawn(|| {
+            let released = file::read(pipe.read, &mut [0]);
+            // Only what this child has written since, of its stack, may have been unfolded.
+            let least = LEN as u64 / 1024;
+            i32::from(released != Ok(1) || probe::contpte_kib().is_none_or(|kib| kib < least))
+        })?;
+        let forked = folded_kib()?;
+        file::write_all(pipe.write, &[1])?;
+        check_eq!(process::wait(child)?.exited(), Some(0));
+        check!(forked >= LEN as u64 / 1024);
+        // Reuse of a whole block keeps it folded as well.
+        pages.fill(2);
+        check!(folded_kib()? >= LEN as u64 / 1024);
+        Ok(())
+    })
+}
+
+fn one_flush(_: Args) -> Outcome {
+    if !probe::is_pleat() {
+        return Err(Trouble::Skip("this kernel does not count its flushes"));
+    }
+    let pages = Pages::map(16 * BLOCK, PRIVATE)?;
+    pages.fill(1);
+    let before = probe::counters();
+    let child = process::spawn(|| 0)?;
+    let after = probe::counters();
+    check_eq!(process::wait(child)?.exited(), Some(0));
+    let events: Counters = after.since(&before);
+    check_eq!(events.get("forks"), Some(1));
+    // The parent's whole address space, once. Single pages of its stack are copied on write after that.
+    check_eq!(events.get("tlbi_asid"), Some(1));
+    check_eq!(events.get("tlbi_all"), Some(0));
+    Ok(())
+}

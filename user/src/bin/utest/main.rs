@@ -1,0 +1,54 @@
+//! `utest`: tests of the kernel from EL0, through its system calls alone. KTAP output, exit status = failed tests.
+//!
+//! The specification is Linux: the same file must pass there (what only Pleat has is skipped). Each test runs in a
+//! process of its own ([`harness`]), which may fault, hang or be killed without harm to the others.
+//! `utest WORD...` runs only the tests whose name contains one of the words.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+mod exec;
+#[cfg(target_os = "none")]
+mod faults;
+#[cfg(target_os = "none")]
+mod files;
+#[cfg(target_os = "none")]
+mod folios;
+#[cfg(target_os = "none")]
+mod fork;
+#[cfg(target_os = "none")]
+mod harness;
+#[cfg(target_os = "none")]
+mod memory;
+#[cfg(target_os = "none")]
+mod pointers;
+#[cfg(target_os = "none")]
+mod processes;
+#[cfg(target_os = "none")]
+mod registers;
+#[cfg(target_os = "none")]
+mod system;
+
+#[cfg(target_os = "none")]
+user::entry!(main);
+
+#[cfg(target_os = "none")]
+fn main(args: user::rt::start::Args) -> i32 {
+    let groups = [
+        fork::TESTS,
+        folios::TESTS,
+        memory::TESTS,
+        faults::TESTS,
+        pointers::TESTS,
+        processes::TESTS,
+        registers::TESTS,
+        exec::TESTS,
+        files::TESTS,
+        system::TESTS,
+    ];
+    harness::run(&groups, args)
+}
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("utest: built for the host; it runs on aarch64 only");
+}

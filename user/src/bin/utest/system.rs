@@ -1,0 +1,105 @@
+//! Time, randomness, and what the kernel says about itself.
+
+use user::counters::field;
+use user::probe;
+use user::rt::counter::{Source, virtual_hz};
+use user::rt::start::Args;
+use user::sys::{Errno, file, time};
+
+use crate::harness::{Outcome, Test, Trouble};
+use crate::{check, check_eq};
+
+/// The tests.
+pub const TESTS: &[Test] = &[
+    ("nanosleep takes its time", sleep),
+    ("nanosleep rejects bad times", bad_sleep),
+    ("clocks go forwards", clocks),
+    ("getrandom", random),
+    ("uname", uname),
+    ("/proc/vmstat counts", vmstat),
+    ("/proc/self/smaps_rollup", smaps),
+    ("PMCCNTR_EL0 is readable and runs", cycles),
+];
+
+fn sleep(_: Args) -> Outcome {
+    for ms in [1, 5, 20] {
+        let start = time::now_ns();
+        time::sleep_ns(ms * 1_000_000)?;
+        check!(time::now_ns() - start >= ms * 1_000_000);
+    }
+    time::sleep_ns(0)?;
+    Ok(())
+}
+
+fn bad_sleep(_: Args) -> Outcome {
+    check_eq!(time::sleep_raw(0, 1_000_000_000), Err(Errno::EINVAL));
+    check_eq!(time::sleep_raw(0, -1), Err(Errno::EINVAL));
+    check_eq!(time::sleep_raw(-1, 0), Err(Errno::EINVAL));
+    Ok(())
+}
+
+fn clocks(_: Args) -> Outcome {
+    check!(virtual_hz() > 0);
+    let (mut clock, mut count) = (time::now_ns(), Source::Virtual.read());
+    for _ in 0..1000 {
+        let (new_clock, new_count) = (time::now_ns(), Source::Virtual.read());
+        check!(new_clock >= clock && new_count >= count);
+        (clock, count) = (new_clock, new_count);
+    }
+    Ok(())
+}
+
+fn random(_: Args) -> Outcome {
+    let (mut a, mut b) = ([0; 32], [0; 32]);
+    check_eq!(time::random(&mut a), Ok(32));
+    check_eq!(time::random(&mut b), Ok(32));
+    check!(a != b && a != [0; 32]);
+    check_eq!(time::random(&mut []), Ok(0));
+    Ok(())
+}
+
+fn uname(_: Args) -> Outcome {
+    let name = time::kernel_name();
+    let (system, release) = name.as_str().split_once(' ').unwrap_or(("", ""));
+    check!(!system.is_empty() && !release.is_empty());
+    Ok(())
+}
+
+fn vmstat(_: Args) -> Outcome {
+    let before = probe::counters();
+    let pages = crate::memory::Pages::map(1 << 20, user::sys::memory::PRIVATE)?;
+    pages.fill(1);
+    let after = probe::counters();
+    if before.get("pgfault").is_none() {
+        return Err(Trouble::Skip("no /proc/vmstat"));
+    }
+    check!(after.since(&before).get("pgfault") > Some(0));
+    check!(probe::free_pages() > Some(0));
+    if probe::is_pleat() {
+        // Every counter that the benchmark prints exists.
+        check_eq!(before.iter().count(), user::counters::NAMES.len());
+        check!(after.since(&before).get("pte_stores") >= Some(256));
+    }
+    Ok(())
+}
+
+fn smaps(_: Args) -> Outcome {
+    let mut buffer = [0; 2048];
+    let Ok(text) = file::read_file(c"/proc/self/smaps_rollup", &mut buffer) else {
+        return Err(Trouble::Skip("no /proc/self/smaps_rollup"));
+    };
+    let before = field(text, "Rss");
+    let pages = crate::memory::Pages::map(1 << 20, user::sys::memory::PRIVATE)?;
+    pages.fill(1);
+    let after = field(file::read_file(c"/proc/self/smaps_rollup", &mut buffer)?, "Rss");
+    check!(before.is_some() && after >= before.map(|kib| kib + 1024));
+    Ok(())
+}
+
+fn cycles(_: Args) -> Outcome {
+    if !probe::is_pleat() {
+        return Err(Trouble::Skip("Pleat's promise only"));
+    }
+    check!(Source::Cycles.time_loop(10_000) > 0);
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Memory mappings.
+
+use linux_raw_sys::general as linux;
+
+use super::{Result, raw};
+
+/// Bytes in a page as the programs assume it; both kernels they run on use 4 KiB.
+pub const PAGE: usize = 4096;
+/// Bytes in a contpte block with 4 KiB pages.
+pub const BLOCK: usize = 64 * 1024;
+
+/// No access.
+pub const NONE: u32 = linux::PROT_NONE;
+/// Read.
+pub const READ: u32 = linux::PROT_READ;
+/// Read and write.
+pub const READ_WRITE: u32 = linux::PROT_READ | linux::PROT_WRITE;
+
+/// Anonymous private memory.
+pub const PRIVATE: u32 = linux::MAP_PRIVATE | linux::MAP_ANONYMOUS;
+/// Anonymous memory shared with children.
+pub const SHARED: u32 = linux::MAP_SHARED | linux::MAP_ANONYMOUS;
+/// At exactly the address given, replacing what is there.
+pub const FIXED: u32 = linux::MAP_FIXED;
+/// A file's contents, copied on write; takes a file descriptor.
+pub const FILE_PRIVATE: u32 = linux::MAP_PRIVATE;
+
+/// Forget the pages' contents.
+pub const DONTNEED: u32 = linux::MADV_DONTNEED;
+/// Use large folios.
+pub const HUGEPAGE: u32 = linux::MADV_HUGEPAGE;
+
+/// Maps `len` bytes of anonymous memory, anywhere. `flags` is [`PRIVATE`] or [`SHARED`].
+///
+/// # Errors
+/// `ENOMEM`: no room. `EINVAL`: `len` is 0.
+pub fn map(len: usize, prot: u32, flags: u32) -> Result<usize> {
+    // SAFETY: without MAP_FIXED the kernel picks a place where nothing is mapped.
+    unsafe { map_at(0, len, prot, flags & !FIXED, -1, 0) }
+}
+
+/// mmap with everything said.
+///
+/// # Errors
+/// See mmap(2).
+///
+/// # Safety
+/// With [`FIXED`], nothing in the range may be in use.
+pub unsafe fn map_at(addr: usize, len: usize, prot: u32, flags: u32, fd: i32, offset: u64) -> Result<usize> {
+    let args = [addr, len, prot as usize, flags as usize, fd as usize, offset as usize];
+    // SAFETY: the caller vouches for the range.
+    unsafe { raw(linux::__NR_mmap, args) }
+}
+
+/// Unmaps the pages of `len` bytes at `addr`.
+///
+/// # Errors
+/// `EINVAL`: not page-aligned, or not user addresses. `ENOMEM`: no memory to split a mapping.
+///
+/// # Safety
+/// Nothing in the range may be in use.
+pub unsafe fn unmap(addr: usize, len: usize) -> Result<()> {
+    // SAFETY: the caller vouches for the range.
+    unsafe { raw(linux::__NR_munmap, [addr, len]) }.map(drop)
+}
+
+/// Sets the access permissions of the pages of `len` bytes at `addr`.
+///
+/// # Errors
+/// `ENOMEM`: not all mapped, or no memory to split a mapping. `EINVAL`: not page-aligned.
+///
+/// # Safety
+/// Nothing in the range may be in use in a way that the new permissions forbid.
+pub unsafe fn protect(addr: usize, len: usize, prot: u32) -> Result<()> {
+    // SAFETY: the caller vouches for the range.
+    unsafe { raw(linux::__NR_mprotect, [addr, len, prot as usize]) }.map(drop)
+}
+
+/// madvise.
+///
+/// # Errors
+/// `ENOMEM`: not all mapped. `EINVAL`: unknown advice, or not page-aligned.
+///
+/// # Safety
+/// With [`DONTNEED`], nothing in the range may be borrowed: it reads as zero afterwards.
+pub unsafe fn advise(addr: usize, len: usize, advice: u32) -> Result<()> {
+    // SAFETY: the caller vouches for the range.
+    unsafe { raw(linux::__NR_madvise, [addr, len, advice as usize]) }.map(drop)
+}
+
+/// Sets the program break to `addr` and returns what it is now: the old one if that was not possible; 0 only asks.
+///
+/// # Safety
+/// Nothing above the new break may be in use.
+pub unsafe fn brk(addr: usize) -> usize {
+    // SAFETY: the caller vouches for the range. brk never returns an errno.
+    unsafe { raw(linux::__NR_brk, [addr]) }.unwrap_or(0)
+}
