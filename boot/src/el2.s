@@ -41,6 +41,12 @@ leave_el2:
     msr     s3_4_c3_c1_4, xzr           // HDFGRTR_EL2
     msr     s3_4_c3_c1_5, xzr           // HDFGWTR_EL2
 2:
+    // Traps of later extensions (ID_AA64MMFR1_EL1.HCX), likewise.
+    mrs     x0, id_aa64mmfr1_el1
+    ubfx    x0, x0, #40, #4
+    cbz     x0, 4f
+    msr     s3_4_c1_c2_2, xzr           // HCRX_EL2
+4:
     // GICv3 system registers, where there are (ID_AA64PFR0_EL1.GIC) and firmware left them to us (SRE sticks).
     mrs     x0, id_aa64pfr0_el1
     ubfx    x0, x0, #24, #4

@@ -1,7 +1,7 @@
 //! Pleat's kernel: processes at EL0 that speak Linux's ABI, over `mm` (folios, VMAs, fork, faults) and `paging`
 //! (translation tables, contiguous PTEs, TLB maintenance).
 //!
-//! What a line may touch can be told from its path: [`arch`] touches the machine, [`mm`] touches memory through
+//! What a line may touch can be told from its path: [`arch`] touches the machine, [`mod@mm`] touches memory through
 //! `paging`, the rest touches neither. Whatever is not an instruction also compiles, and is tested, on the host.
 //!
 //! Locking: the kernel runs with interrupts masked at EL1, so a spin lock is never taken from an interrupt handler
@@ -16,8 +16,8 @@ pub mod errno;
 pub mod fs;
 pub mod mm;
 pub mod proc;
-pub mod syscall;
 pub mod symbols;
+pub mod syscall;
 pub mod util;
 
 #[cfg(target_os = "none")]
@@ -31,17 +31,17 @@ pub mod console;
 #[cfg(target_os = "none")]
 pub mod drivers;
 #[cfg(target_os = "none")]
+pub mod global;
+#[cfg(target_os = "none")]
 pub mod heap;
 #[cfg(target_os = "none")]
 pub mod panic;
 #[cfg(target_os = "none")]
-pub mod start;
-#[cfg(target_os = "none")]
-pub mod global;
-#[cfg(target_os = "none")]
 pub mod run;
 #[cfg(target_os = "none")]
 pub mod selftest;
+#[cfg(target_os = "none")]
+pub mod start;
 
 #[cfg(target_os = "none")]
 pub use global::mm;

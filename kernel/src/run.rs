@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
-use paging::{PhysAddr, Pfn};
+use paging::{Pfn, PhysAddr};
 use spin::Once;
 
 use crate::arch::kmap::frames::{FrameSource, set_source};

@@ -141,7 +141,8 @@ impl<'a> Platform<'a> {
     fn read_chosen(&mut self, chosen: FdtNode<'a>) {
         let text = |name| chosen.property(name).and_then(|p| p.value_as::<&'a str>().ok());
         self.bootargs = text("bootargs").unwrap_or("");
-        self.rng_seed = chosen.property("rng-seed").and_then(|p| p.value_as::<&'a [u8]>().ok()).unwrap_or_default();
+        self.rng_seed =
+            chosen.property("rng-seed").and_then(|p| p.value_as::<&'a [u8]>().ok()).unwrap_or_default();
         // One or two cells, whatever #address-cells says. Linux: early_init_dt_check_for_initrd.
         let address = |name| chosen.property(name).and_then(|p| integer(p.value()));
         if let (Some(start), Some(end)) = (address("linux,initrd-start"), address("linux,initrd-end"))

@@ -68,18 +68,8 @@ impl Builder {
         let structure = 40 + this.reserve.len();
         let strings = structure + this.structure.len();
         let total = strings + this.strings.len();
-        let header = [
-            0xd00d_feed,
-            total,
-            structure,
-            strings,
-            40,
-            17,
-            16,
-            0,
-            this.strings.len(),
-            this.structure.len(),
-        ];
+        let header =
+            [0xd00d_feed, total, structure, strings, 40, 17, 16, 0, this.strings.len(), this.structure.len()];
         let header = header.iter().flat_map(|&word| (word as u32).to_be_bytes());
         header.chain(this.reserve).chain(this.structure).chain(this.strings).collect()
     }
@@ -110,7 +100,10 @@ fn virt_with_gicv3() {
     assert_eq!(platform.timer.virt, Some(Interrupt { id: 27, edge: false }));
     assert_eq!(platform.timer.phys, Some(Interrupt { id: 30, edge: false }));
     let uart = platform.uart.clone().unwrap();
-    assert_eq!((uart.registers, uart.clock_hz, uart.baud), (0x900_0000..0x900_1000, Some(24_000_000), 115_200));
+    assert_eq!(
+        (uart.registers, uart.clock_hz, uart.baud),
+        (0x900_0000..0x900_1000, Some(24_000_000), 115_200)
+    );
     assert_eq!(platform.psci, Some(Conduit::Hvc));
     assert_eq!(platform.cpus(), [0, 1]);
 }

@@ -46,7 +46,12 @@ pub fn console<'a>(fdt: Fdt<'a>) -> Option<Console<'a>> {
 }
 
 /// Takes `place` as the console if it is a PL011, and either the chosen one or the first. `root` is the tree's root.
-pub fn visit(root: FdtNode<'_>, place: &Place<'_, '_>, console: Option<Console<'_>>, uart: &mut Option<Uart>) {
+pub fn visit(
+    root: FdtNode<'_>,
+    place: &Place<'_, '_>,
+    console: Option<Console<'_>>,
+    uart: &mut Option<Uart>,
+) {
     if !place.is_any(&["arm,pl011"]) || uart.as_ref().is_some_and(|found| found.chosen) {
         return;
     }

@@ -27,8 +27,7 @@ impl Uart {
         let registers = NonNull::new(registers.cast::<PL011Registers>()).ok_or(Errno::EINVAL)?;
         // SAFETY: freshly mapped device registers, of the type the device tree says, used by this value alone.
         let mut device = arm_pl011_uart::Uart::new(unsafe { UniqueMmioPointer::new(registers) });
-        let line =
-            LineConfig { data_bits: DataBits::Bits8, parity: Parity::None, stop_bits: StopBits::One };
+        let line = LineConfig { data_bits: DataBits::Bits8, parity: Parity::None, stop_bits: StopBits::One };
         if let Some(clock_hz) = description.clock_hz {
             // A rate that the clock cannot be divided down to leaves the line as firmware set it.
             let _ = device.enable(line, description.baud, clock_hz);

@@ -41,6 +41,12 @@ pub trait Environment: Processes {
     /// Fills a buffer with random bytes.
     fn random(&self, to: &mut [u8]);
 
+    /// Lets others run in the middle of a long transfer.
+    ///
+    /// # Errors
+    /// `EINTR` if the process is being killed: the transfer ends here.
+    fn breathe(&self) -> Result<()>;
+
     /// Sends SIGPIPE to the calling process.
     fn raise_sigpipe(&self);
 }

@@ -1,7 +1,8 @@
 //! A process's file descriptors.
 //!
-//! The table itself has no lock; its owner keeps it in one (`proc`: `Process::files`). What `close` and `replace`
-//! give back is to be dropped after that lock is released: closing the last descriptor of a pipe wakes waiters.
+//! The table itself has no lock; its owner keeps it in one (`proc`: `Process::files`). Closing the last descriptor of
+//! a pipe's end wakes waiters, so a pipe's and a wait queue's locks may be taken inside that one. What `close` and
+//! `replace` give back should be dropped outside.
 
 use alloc::vec::Vec;
 
@@ -68,6 +69,11 @@ impl FdTable {
                 *slot = None;
             }
         }
+    }
+
+    /// Closes everything, at the end of a process.
+    pub fn close_all(&mut self) {
+        self.slots = Vec::new();
     }
 
     /// What a descriptor stands for.
@@ -187,5 +193,8 @@ mod tests {
         assert_eq!(child.is_close_on_exec(1), Ok(false));
         assert!(parent.get(9).is_ok());
         assert_eq!(parent.is_close_on_exec(9), Ok(true));
+        parent.close_all();
+        assert_eq!(parent.get(1).err(), Some(Errno::EBADF));
+        assert!(child.get(1).is_ok());
     }
 }

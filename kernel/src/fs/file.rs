@@ -173,20 +173,7 @@ impl OpenFile {
         }
         match &self.target {
             Target::PipeWriter(writer, _) => writer.write(env, io, self.nonblocking()),
-            Target::Device(_, Device::Console) => {
-                let wanted = io.remaining();
-                let mut buffer = [0; 256];
-                let mut done = 0;
-                while done < wanted {
-                    let taken = io.take(&mut buffer);
-                    if taken == 0 {
-                        break;
-                    }
-                    env.console_write(&buffer[..taken]);
-                    done += taken;
-                }
-                moved(done, wanted)
-            }
+            Target::Device(_, Device::Console) => write_console(env, io),
             Target::Device(..) => Ok(io.remaining()), // not even looked at, as on Linux
             Target::Generated(_, what) => self.write_setting(env, *what, io),
             // Opening one of these for writing fails, so there is none.
@@ -288,34 +275,20 @@ impl OpenFile {
 
     fn read_device(&self, env: &dyn Environment, device: Device, io: &mut dyn Transfer) -> Result<usize> {
         static ZEROS: [u8; 4096] = [0; 4096];
-        let wanted = io.remaining();
         let mut buffer = [0; 256];
-        let mut done = 0;
         match device {
-            Device::Null => return Ok(0),
+            Device::Null => Ok(0),
+            Device::Zero => repeat(env, io, |io| io.put(&ZEROS)),
+            Device::Random => repeat(env, io, |io| {
+                env.random(&mut buffer);
+                io.put(&buffer)
+            }),
             Device::Console => {
-                let limit = wanted.min(buffer.len());
+                let limit = io.remaining().min(buffer.len());
                 let read = env.console_read(&mut buffer[..limit], self.nonblocking())?;
-                return moved(io.put(&buffer[..read]), read);
-            }
-            Device::Zero | Device::Random => {}
-        }
-        while done < wanted {
-            let source = match device {
-                Device::Random => {
-                    env.random(&mut buffer);
-                    &buffer[..]
-                }
-                _ => &ZEROS[..],
-            };
-            let count = source.len().min(wanted - done);
-            let copied = io.put(&source[..count]);
-            done += copied;
-            if copied < count {
-                break;
+                moved(io.put(&buffer[..read]), read)
             }
         }
-        moved(done, wanted)
     }
 
     fn write_setting(&self, env: &dyn Environment, what: Generated, io: &mut dyn Transfer) -> Result<usize> {
@@ -334,6 +307,42 @@ impl OpenFile {
         env.set_folio_policy(order, sysfs::parse(&buffer[..taken], order.is_some())?);
         Ok(taken)
     }
+}
+
+/// Bytes after which a long transfer lets others run: interrupts are masked, so nobody else stops it.
+const BREATH_BYTES: usize = 64 * 1024;
+
+/// Calls `step`, which moves some bytes, until all are moved, one step moves none, or the process is being killed.
+fn repeat(
+    env: &dyn Environment,
+    io: &mut dyn Transfer,
+    mut step: impl FnMut(&mut dyn Transfer) -> usize,
+) -> Result<usize> {
+    let wanted = io.remaining();
+    let (mut done, mut pause) = (0, BREATH_BYTES);
+    while done < wanted {
+        let count = step(io);
+        done += count;
+        if count == 0 {
+            break;
+        }
+        if done >= pause {
+            pause = done + BREATH_BYTES;
+            if env.breathe().is_err() {
+                break; // what was moved counts, and there is some
+            }
+        }
+    }
+    moved(done, wanted)
+}
+
+fn write_console(env: &dyn Environment, io: &mut dyn Transfer) -> Result<usize> {
+    let mut buffer = [0; 256];
+    repeat(env, io, |io| {
+        let taken = io.take(&mut buffer);
+        env.console_write(&buffer[..taken]);
+        taken
+    })
 }
 
 #[cfg(test)]

@@ -127,6 +127,17 @@ fn devices_do_what_their_names_say() {
 }
 
 #[test]
+fn long_transfers_let_others_run_and_can_be_killed() {
+    let zero = OpenFile::new(Target::Device(NODE, Device::Zero), O_RDONLY);
+    let (patient, killed) = (World::default(), World { killed: true, ..World::default() });
+    assert_eq!(zero.read(&patient, &mut Memory::sized(300_000)), Ok(300_000));
+    assert_eq!(patient.breaths.load(core::sync::atomic::Ordering::Relaxed), 4);
+    assert_eq!(zero.read(&killed, &mut Memory::sized(300_000)), Ok(BREATH_BYTES));
+    let console = OpenFile::new(Target::Device(NODE, Device::Console), O_WRONLY);
+    assert_eq!(console.write(&killed, &mut Memory::sized(300_000)), Ok(BREATH_BYTES));
+}
+
+#[test]
 fn access_modes_are_kept_and_status_flags_change() {
     let (reader, writer) = pipe().unwrap();
     let (reader, writer) = (

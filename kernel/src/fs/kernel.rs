@@ -2,7 +2,7 @@
 //! `fs` calls processes, memory management and the console.
 //!
 //! Locks: a process's memory lock while its VMAs or tables are read; the console's input lock, a leaf but for the
-//! console's own, for the moment in which typed bytes are taken over. None is held on entry to another module's wait.
+//! console's own, for the moment in which typed bytes are taken over. Neither is held while a call blocks.
 
 use paging::{Event, PAGE_SIZE};
 use spin::Mutex;
@@ -19,12 +19,17 @@ use crate::mm::policy::Setting;
 use crate::mm::{Backing, Object, Prot, Vma, VmaFlags};
 use crate::proc::{self, Process};
 use crate::util::Ref;
+use crate::{arch, console, syscall};
 
 /// The running kernel.
 pub struct Kernel;
 
 /// Files this many directories deep or deeper are without a name in `maps`.
 const NAME_LIMIT: usize = 32;
+/// CPUs that run processes.
+const ONLINE_CPUS: usize = 1;
+/// How often the console is looked at while somebody reads it (nanoseconds): the UART raises no interrupt.
+const POLL_NS: u64 = 1_000_000;
 
 impl Processes for Kernel {
     fn current_pid(&self) -> u32 {
@@ -47,8 +52,8 @@ impl Environment for Kernel {
             Generated::Version => {
                 written(writeln!(out, "Pleat version {} (aarch64)", env!("CARGO_PKG_VERSION")))
             }
-            Generated::Uptime => procfs::uptime(out, crate::arch::time::now_ns()),
-            Generated::Cpuinfo => procfs::cpuinfo(out, crate::arch::percpu::online()),
+            Generated::Uptime => procfs::uptime(out, arch::time::now_ns()),
+            Generated::Cpuinfo => procfs::cpuinfo(out, ONLINE_CPUS),
             Generated::Process(pid, file) => process_file(out, &*proc::find(pid).ok_or(Errno::ESRCH)?, file),
             Generated::FolioPolicy => sysfs::show(out, mm.policy.global(), false),
             Generated::FolioSizePolicy(order) => {
@@ -66,7 +71,7 @@ impl Environment for Kernel {
     }
 
     fn console_write(&self, bytes: &[u8]) {
-        crate::console::write(bytes);
+        console::write(bytes);
     }
 
     fn console_read(&self, to: &mut [u8], nonblocking: bool) -> Result<usize> {
@@ -77,22 +82,29 @@ impl Environment for Kernel {
         loop {
             let read = {
                 let mut tty = TTY.lock();
-                while let Some(byte) = crate::console::read_byte() {
-                    tty.typed(byte, crate::console::write);
+                while let Some(byte) = console::read_byte() {
+                    tty.typed(byte, console::write);
                 }
                 tty.read(to)
             };
             match read {
                 Some(count) => return Ok(count),
                 None if nonblocking => return Err(Errno::EAGAIN),
-                None if proc::kill_pending() => return Err(Errno::EINTR),
-                None => proc::yield_now(),
+                None => proc::sleep_until(arch::time::now_ns() + POLL_NS)?,
             }
         }
     }
 
     fn random(&self, to: &mut [u8]) {
-        crate::arch::random::fill(to);
+        arch::random::fill(to);
+    }
+
+    fn breathe(&self) -> Result<()> {
+        if proc::kill_pending() {
+            return Err(Errno::EINTR);
+        }
+        proc::yield_now();
+        Ok(())
     }
 
     fn raise_sigpipe(&self) {
@@ -106,9 +118,9 @@ fn vmstat() -> impl Iterator<Item = (&'static str, u64)> {
     let levels = [
         ("nr_free_pages", mm.free_pages()),
         ("nr_page_table_pages", mm.table_pages()),
-        ("syscall_unknown", crate::syscall::unknown_calls()),
+        ("syscall_unknown", syscall::unknown_calls()),
     ];
-    Event::ALL.into_iter().map(|event| (event.name(), crate::arch::machine::counted(event))).chain(levels)
+    Event::ALL.into_iter().map(|event| (event.name(), arch::machine::counted(event))).chain(levels)
 }
 
 fn process_file(out: &mut Text, process: &Process, file: ProcessFile) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Enumerating a directory, and `linux_dirent64` records.
 //!
 //! A position in a directory is a cursor: 0 is `.`, 1 is `..`, then the entries by index, and in `/proc` process
-//! numbers from [`FIRST_PID`] on. The tree never changes, so a cursor stays good; a process that comes or goes between
+//! numbers from `FIRST_PID` on. The tree never changes, so a cursor stays good; a process that comes or goes between
 //! two reads is seen or not.
 
 use core::mem::offset_of;

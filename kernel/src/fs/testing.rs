@@ -118,6 +118,10 @@ pub struct World {
     /// How often contents were generated.
     pub generated: AtomicU32,
     pub sigpipes: AtomicU32,
+    /// How often a long transfer let others run.
+    pub breaths: AtomicU32,
+    /// Long transfers end early.
+    pub killed: bool,
     pub policy: Mutex<Option<(Option<u8>, Setting)>>,
 }
 
@@ -161,6 +165,11 @@ impl Environment for World {
 
     fn random(&self, to: &mut [u8]) {
         to.fill(0xa5);
+    }
+
+    fn breathe(&self) -> Result<()> {
+        self.breaths.fetch_add(1, Ordering::Relaxed);
+        if self.killed { Err(Errno::EINTR) } else { Ok(()) }
     }
 
     fn raise_sigpipe(&self) {

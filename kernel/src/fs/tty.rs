@@ -1,7 +1,7 @@
 //! The console's line discipline, reduced to what a keyboard needs: bytes become lines, with erase, kill and
 //! end-of-file keys and an echo (termios(3), canonical mode).
 //!
-//! Bytes that nobody reads stay here; beyond [`LINE_BYTES`] they are dropped until a newline comes, as Linux does.
+//! Bytes that nobody reads stay here; beyond `LINE_BYTES` they are dropped until a newline comes, as Linux does.
 
 /// The most bytes of input that wait to be read.
 const LINE_BYTES: usize = 1024;

@@ -63,5 +63,5 @@ impl Buddy {
 
 fn layout(order: u8) -> Layout {
     let bytes = (PAGE_SIZE as usize) << order;
-    Layout::from_size_align(bytes, bytes).expect("orders are far below the limits of a layout")
+    Layout::from_size_align(bytes, bytes).expect("a block of RAM is far below the limits of a layout")
 }

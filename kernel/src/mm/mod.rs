@@ -27,6 +27,7 @@ pub mod folio;
 pub mod fork;
 pub mod frame;
 pub mod gather;
+pub mod hold;
 pub mod machine;
 pub mod madvise;
 pub mod mmap;
@@ -164,6 +165,17 @@ impl<M: Machine> Mm<M> {
                 caches.drain(&mut |pfn, order| buddy.free(&self.machine, pfn, order));
                 buddy.alloc(&self.machine, order)
             })
+        }
+    }
+
+    /// Gives all that this CPU caches back to the buddy.
+    fn drain_caches(&self) {
+        let mut buddy = self.buddy.lock();
+        // SAFETY: as in alloc_frames.
+        unsafe {
+            self.caches.with(self.machine.cpu(), |caches| {
+                caches.drain(&mut |pfn, order| buddy.free(&self.machine, pfn, order));
+            });
         }
     }
 

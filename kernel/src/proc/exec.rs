@@ -5,9 +5,10 @@
 //! destroyed. So whatever fails leaves the caller as it was: there is no point of no return on the way.
 
 use super::args::Strings;
+use super::comm::Comm;
 use super::elf_plan::{LoadPlan, Segment};
 use super::layout::{PAGE, STACK_BOTTOM, STACK_BYTES, STACK_TOP};
-use super::process::{COMM_LEN, Process};
+use super::process::Process;
 use super::sched;
 use super::stack_image::{Contents, StackImage, at};
 use crate::arch::{self, FpState, TrapFrame, uaccess};
@@ -60,7 +61,7 @@ pub(crate) fn exec(path: &[u8], argv: &Strings, envp: &Strings, frame: &mut Trap
     }
     drop(building); // the old one, which this CPU left above
     me.files.lock().close_on_exec();
-    *me.comm.lock() = name_of(path);
+    *me.comm.lock() = Comm::of_path(path);
     start_afresh(me, frame, &plan, &image);
     Ok(())
 }
@@ -163,14 +164,4 @@ fn write_initial_data(plan: &LoadPlan, image: &StackImage) -> Result<()> {
         uaccess::zero_user(addr, bytes)?;
     }
     uaccess::copy_to_user(image.sp, &image.bytes)
-}
-
-/// The last part of the path, cut to what fits with a NUL.
-pub(super) fn name_of(path: &[u8]) -> [u8; COMM_LEN] {
-    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    let mut comm = [0; COMM_LEN];
-    for (to, from) in comm[..COMM_LEN - 1].iter_mut().zip(name) {
-        *to = *from;
-    }
-    comm
 }

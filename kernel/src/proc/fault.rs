@@ -29,9 +29,9 @@ pub fn user_fault(frame: &mut TrapFrame, fault: UserFault) {
         }
     };
     let me = sched::current();
+    let comm = *me.comm.lock();
     log::debug!(
-        "{}[{}]: killed by signal {signal}: address {addr:#x}, pc {:#x}, sp {:#x}",
-        super::Comm(*me.comm.lock()),
+        "{comm}[{}]: killed by signal {signal}: address {addr:#x}, pc {:#x}, sp {:#x}",
         me.task.pid(),
         frame.pc,
         frame.sp
@@ -67,5 +67,6 @@ fn resolve(addr: usize, access: Access) -> core::result::Result<(), FaultError> 
 #[cold]
 fn report_oom() {
     let me = sched::current();
-    log::warn!("out of memory: killing {}[{}]", super::Comm(*me.comm.lock()), me.task.pid());
+    let comm = *me.comm.lock();
+    log::warn!("out of memory: killing {comm}[{}]", me.task.pid());
 }

@@ -38,17 +38,19 @@ pub(crate) fn fork(frame: &TrapFrame, differences: Differences) -> Result<Pid> {
         signals: me.task.signals.for_child(),
         tls: differences.tls.unwrap_or_else(arch::tls::get_tls),
         stack,
-        mm: Some(mm),
         files,
         comm: *me.comm.lock(),
         set_child_tid: differences.set_child_tid,
     };
     // SAFETY: the top of the child's kernel stack, which nobody else uses yet.
     unsafe {
-        child_frame.write(TrapFrame { sp: differences.stack.unwrap_or(frame.sp), ..*frame });
+        child_frame.copy_from_nonoverlapping(frame, 1);
         (*child_frame).x[0] = 0;
+        if let Some(sp) = differences.stack {
+            (*child_frame).sp = sp;
+        }
     }
-    let child = room.fill(parts, Context::new(child_frame as usize, child_start, 0));
+    let child = room.fill(parts, Some(mm), Context::new(child_frame as usize, child_start, 0));
     // SAFETY: just made, and nobody else knows of it.
     let child = unsafe { child.as_ref() };
     // SAFETY: it stays alive until it is reaped, after its removal from the table.

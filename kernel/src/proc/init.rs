@@ -6,9 +6,10 @@
 use alloc::boxed::Box;
 
 use super::args::Strings;
+use super::comm::Comm;
 use super::exec;
 use super::fork::enter_user;
-use super::process::{COMM_LEN, Parts};
+use super::process::Parts;
 use super::room::Room;
 use super::signal::Signals;
 use super::{TABLE, sched};
@@ -42,17 +43,10 @@ pub fn spawn_init(path: &[u8], argv: &[&[u8]]) -> Result<()> {
     let files = FdTable::with_console()?;
     let program = Box::into_raw(try_box(program)?);
     let context = Context::new(stack.trap_frame() as usize, init_start, program as usize);
-    let parts = Parts {
-        signals: Signals::new(),
-        tls: 0,
-        stack,
-        mm: None,
-        files,
-        comm: [0; COMM_LEN],
-        set_child_tid: 0,
-    };
+    let parts =
+        Parts { signals: Signals::new(), tls: 0, stack, files, comm: Comm::default(), set_child_tid: 0 };
     // SAFETY: just made, and nobody else knows of it.
-    let init = unsafe { room.fill(parts, context).as_ref() };
+    let init = unsafe { room.fill(parts, None, context).as_ref() };
     // SAFETY: the first process is never freed.
     unsafe { TABLE.lock().insert(init.task_ref(), None) }?;
     sched::enqueue(init.task_ref());
@@ -69,7 +63,7 @@ extern "C" fn init_start(program: usize) -> ! {
     // SAFETY: this process's own frame, which nobody else uses before it enters EL0.
     let frame = unsafe { &mut *me.trap_frame() };
     if let Err(error) = exec::exec(path_bytes, &argv, &envp, frame) {
-        log::error!("cannot execute {}: {error:?}", super::Comm(exec::name_of(path_bytes)));
+        log::error!("cannot execute {}: {error:?}", Comm::of_path(path_bytes));
         arch::exit(CANNOT_EXECUTE);
     }
     drop((path, argv, envp)); // this function does not return, so nothing else drops them

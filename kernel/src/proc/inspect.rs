@@ -3,6 +3,7 @@
 use core::ops::Deref;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
+use super::comm::COMM_LEN;
 use super::process::{self, Process};
 use super::task::{BLOCKED, BLOCKING, TaskRef};
 use super::{Pid, TABLE};
@@ -64,8 +65,10 @@ impl Process {
     }
 
     /// Copies the name of its program, without a NUL; returns how many bytes that is.
-    pub fn name(&self, to: &mut [u8; process::COMM_LEN]) -> usize {
-        *to = *self.comm.lock();
-        to.iter().position(|byte| *byte == 0).unwrap_or(to.len())
+    pub fn name(&self, to: &mut [u8; COMM_LEN]) -> usize {
+        let comm = *self.comm.lock();
+        let name = comm.bytes();
+        to[..name.len()].copy_from_slice(name);
+        name.len()
     }
 }

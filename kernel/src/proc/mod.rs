@@ -20,6 +20,7 @@
 #![cfg_attr(not(target_os = "none"), allow(dead_code, unused_imports))] // there, only the tests use them
 
 pub mod args;
+mod comm;
 pub mod elf_plan;
 pub mod layout;
 mod list;
@@ -52,6 +53,7 @@ mod room;
 #[cfg(target_os = "none")]
 mod sched;
 
+pub use comm::Comm;
 pub use pid::{PID_MAX, Pid};
 pub(crate) use table::{MAX_PROCESSES, Which};
 pub use task::Task;
@@ -122,18 +124,5 @@ mod current {
         if task.signals.fatal().is_some() {
             task.request(super::task::WORK_SIGNAL);
         }
-    }
-}
-
-/// A process's name for messages: its bytes up to the first NUL, others than printable ASCII as `?`.
-pub(crate) struct Comm(pub [u8; 16]);
-
-impl core::fmt::Display for Comm {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        use core::fmt::Write;
-        for byte in self.0.iter().take_while(|byte| **byte != 0) {
-            f.write_char(if matches!(byte, b' '..=b'~') { *byte as char } else { '?' })?;
-        }
-        Ok(())
     }
 }

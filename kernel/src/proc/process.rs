@@ -11,15 +11,13 @@ use core::cell::{Cell, UnsafeCell};
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering::Acquire;
 
+use super::comm::Comm;
 use super::room::Room;
 use super::signal::Signals;
 use super::task::{Task, TaskRef};
 use crate::arch::{self, Context, FpState, KernelStack, TrapFrame};
 use crate::fs::FdTable;
 use crate::mm::AddressSpace;
-
-/// Bytes of a process's name, including the NUL (Linux: `TASK_COMM_LEN`).
-pub const COMM_LEN: usize = 16;
 
 /// A process; see the module's text.
 #[repr(C)]
@@ -34,7 +32,7 @@ pub struct Process {
     /// The user address space; none before the first exec and after the exit.
     pub mm: spin::Mutex<Option<AddressSpace>>,
     pub(super) files: spin::Mutex<FdTable>,
-    pub(super) comm: spin::Mutex<[u8; COMM_LEN]>,
+    pub(super) comm: spin::Mutex<Comm>,
     /// Where the child writes its own number before it first enters EL0 (CLONE_CHILD_SETTID); 0: nowhere.
     pub(super) set_child_tid: Cell<usize>,
 }
@@ -43,14 +41,13 @@ pub struct Process {
 // and `set_child_tid` only by the creator before the process can run, and then by the process itself.
 unsafe impl Sync for Process {}
 
-/// What a new process starts with.
+/// What a new process starts with, besides its address space.
 pub(super) struct Parts {
     pub signals: Signals,
     pub tls: u64,
     pub stack: KernelStack,
-    pub mm: Option<AddressSpace>,
     pub files: FdTable,
-    pub comm: [u8; COMM_LEN],
+    pub comm: Comm,
     pub set_child_tid: usize,
 }
 

@@ -10,6 +10,7 @@ use super::process::{Parts, Process};
 use super::task::Task;
 use crate::arch::Context;
 use crate::errno::{Errno, Result};
+use crate::mm::AddressSpace;
 
 /// How many freed rooms are kept.
 const KEEP: usize = 64;
@@ -55,19 +56,20 @@ impl Room {
 
     /// Moves a process in, which starts at `context`. Its FP/SIMD registers are those that the CPU has now: the
     /// parent's. Field by field, since a process is big and would otherwise be built on the stack and copied.
-    pub fn fill(self, parts: Parts, context: Context) -> NonNull<Process> {
+    #[inline(always)] // otherwise `parts` is copied once more
+    pub fn fill(self, parts: Parts, mm: Option<AddressSpace>, context: Context) -> NonNull<Process> {
         let process = self.0;
         core::mem::forget(self);
         let at = process.as_ptr();
         // SAFETY: the room is aligned and ours, and every field is written. `save` may borrow the old registers, since
         // the room's bytes are initialised and any bytes are valid registers.
         unsafe {
-            addr_of_mut!((*at).task).write(Task::new(parts.signals));
+            Task::init(addr_of_mut!((*at).task), parts.signals);
             addr_of_mut!((*at).context).write(UnsafeCell::new(context));
             addr_of_mut!((*at).tls).write(Cell::new(parts.tls));
             (*(*at).fp.get()).save();
             addr_of_mut!((*at).stack).write(parts.stack);
-            addr_of_mut!((*at).mm).write(spin::Mutex::new(parts.mm));
+            addr_of_mut!((*at).mm).write(spin::Mutex::new(mm));
             addr_of_mut!((*at).files).write(spin::Mutex::new(parts.files));
             addr_of_mut!((*at).comm).write(spin::Mutex::new(parts.comm));
             addr_of_mut!((*at).set_child_tid).write(Cell::new(parts.set_child_tid));

@@ -74,16 +74,10 @@ impl Sleepers {
 
 #[cfg(test)]
 mod tests {
-    use super::super::signal::Signals;
-    use super::super::task::Task;
     use super::*;
-    use core::ptr::NonNull;
 
     fn tasks<const N: usize>() -> [TaskRef; N] {
-        // SAFETY: leaked, so alive for ever.
-        core::array::from_fn(|_| unsafe {
-            TaskRef::new(NonNull::from(Box::leak(Box::new(Task::new(Signals::new())))))
-        })
+        core::array::from_fn(|_| TaskRef::leaked())
     }
 
     #[test]

@@ -166,18 +166,14 @@ fn wrap(task: core::ptr::NonNull<Task>) -> TaskRef {
 
 #[cfg(test)]
 mod tests {
-    use super::super::signal::{SIGCHLD, Signals};
+    use super::super::signal::SIGCHLD;
     use super::*;
-    use core::ptr::NonNull;
 
     fn spawn(table: &mut Table, parent: Option<TaskRef>) -> TaskRef {
-        let task = NonNull::from(Box::leak(Box::new(Task::new(Signals::new()))));
-        // SAFETY: leaked, so alive for ever.
-        unsafe {
-            let task = TaskRef::new(task);
-            table.insert(task, parent).unwrap();
-            task
-        }
+        let task = TaskRef::leaked();
+        // SAFETY: new, and alive for ever.
+        unsafe { table.insert(task, parent) }.unwrap();
+        task
     }
 
     fn reap(table: &mut Table, parent: TaskRef, which: Which) -> Option<u32> {
@@ -210,9 +206,8 @@ mod tests {
         for _ in 1..MAX_PROCESSES {
             spawn(&mut table, Some(init));
         }
-        let one_more = NonNull::from(Box::leak(Box::new(Task::new(Signals::new()))));
-        // SAFETY: leaked, so alive for ever.
-        assert_eq!(unsafe { table.insert(TaskRef::new(one_more), Some(init)) }, Err(Errno::EAGAIN));
+        // SAFETY: new, and alive for ever.
+        assert_eq!(unsafe { table.insert(TaskRef::leaked(), Some(init)) }, Err(Errno::EAGAIN));
         assert_eq!(table.iter().count(), MAX_PROCESSES as usize);
         table.exit(table.lookup(Pid::new(77).unwrap()).unwrap(), init);
         assert_eq!(reap(&mut table, init, Which::Any), Some(77));

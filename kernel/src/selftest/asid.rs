@@ -5,10 +5,8 @@ use super::sandbox::{BASE, Sandbox};
 use crate::arch::machine::{Cpu, counted};
 use crate::mm::asid::Context;
 
-pub(super) const TESTS: &[Test] = &[
-    test("asid.switching_needs_no_flush", switching_needs_no_flush),
-    test("asid.rollover", rollover),
-];
+pub(super) const TESTS: &[Test] =
+    &[test("asid.switching_needs_no_flush", switching_needs_no_flush), test("asid.rollover", rollover)];
 
 fn switching_needs_no_flush() -> TestResult {
     let (mut a, mut b) = (Sandbox::filled(8, 1)?, Sandbox::filled(8, 100)?);

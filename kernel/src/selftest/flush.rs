@@ -16,7 +16,9 @@ pub(super) const TESTS: &[Test] = &[
     test("flush.one_page_on_this_cpu", || cleared_is_gone(1, |asid, va| local_page(&Cpu, asid, va))),
     test("flush.a_block", || cleared_is_gone(16, |asid, va| issue_range(&Cpu, asid, va, 16).sync(&Cpu))),
     test("flush.an_odd_range", || cleared_is_gone(67, |asid, va| issue_range(&Cpu, asid, va, 67).sync(&Cpu))),
-    test("flush.a_long_range", || cleared_is_gone(600, |asid, va| issue_range(&Cpu, asid, va, 600).sync(&Cpu))),
+    test("flush.a_long_range", || {
+        cleared_is_gone(600, |asid, va| issue_range(&Cpu, asid, va, 600).sync(&Cpu))
+    }),
     test("flush.an_address_space", || cleared_is_gone(64, |asid, _| issue_asid(&Cpu, asid).sync(&Cpu))),
     test("flush.a_gather", || cleared_is_gone(40, gathered)),
     test("flush.everything", || cleared_is_gone(8, |_, _| everything(Scope::Broadcast))),

@@ -31,7 +31,8 @@ const TESTS: &[&[Test]] = &[
 ];
 
 /// A test that fails, to see that failure is noticed all the way up to the exit status.
-const FAILING: &[Test] = &[test("selftest.fails_on_purpose", || Err(Failure::new("asked to fail", file!(), line!())))];
+const FAILING: &[Test] =
+    &[test("selftest.fails_on_purpose", || Err(Failure::new("asked to fail", file!(), line!())))];
 
 /// Runs all tests, and with `fail` one that fails; returns whether all passed.
 pub fn run(fail: bool) -> bool {

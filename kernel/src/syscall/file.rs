@@ -14,13 +14,22 @@ pub use io::{getdents64, lseek, pread64, read, readv, write, writev};
 pub use path::{faccessat, fstat, getcwd, newfstatat, openat, readlinkat};
 
 use crate::errno::Result;
-use crate::fs::file::OpenFile;
+use crate::fs::{self, file::OpenFile};
+use crate::mm::Object;
 use crate::proc::current_files;
 use crate::util::Ref;
 
 /// A descriptor as a call gets it: 32 bits, of which negative values are no descriptor.
 const fn descriptor_number(arg: u64) -> usize {
     arg as u32 as usize
+}
+
+/// The page cache of an open file, for mmap.
+///
+/// # Errors
+/// `EBADF`; `EACCES`: not open for reading; `ENODEV`: not a regular file with stored contents; `ENOMEM`.
+pub fn object(fd: i32) -> Result<Ref<Object>> {
+    file(fd as u64)?.object(fs::tree()?)
 }
 
 /// What a descriptor argument stands for.

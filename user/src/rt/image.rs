@@ -18,11 +18,12 @@ pub fn fault_in() {
         (&raw const __text_start, &raw const __text_end),
         (&raw const __data_start, &raw const __data_end),
     ];
-    for (start, end) in segments {
-        for page in ((start as usize & !(PAGE - 1))..end as usize).step_by(PAGE) {
-            let at = page.max(start as usize);
+    for (start, end) in segments.map(|(start, end)| (start as usize, end as usize)) {
+        let mut at = start;
+        while at < end {
             // SAFETY: within a segment, and all segments are readable.
             core::hint::black_box(unsafe { (at as *const u8).read_volatile() });
+            at = (at + PAGE) & !(PAGE - 1);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! ESR_EL1 in words. Arm ARM DDI 0487, D24.2 "ESR_EL1".
 //!
 //! The exception classes are written out here rather than taken from `aarch64-cpu` because this module also compiles
-//! on hosts, for its tests and those of [`super::fault`].
+//! on hosts, for its tests and those of `fault`.
 
 use core::fmt;
 

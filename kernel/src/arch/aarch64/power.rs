@@ -14,7 +14,7 @@ static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
 /// Ends the machine with `code` as QEMU's exit status.
 ///
 /// Semihosting carries the status. Where nobody listens to it, its instruction is undefined: the exception handler
-/// sees [`is_exiting`] and comes back here, to power off by PSCI (status 0 under QEMU), and if that fails to stop.
+/// sees `is_exiting` and comes back here, to power off by PSCI (status 0 under QEMU), and if that fails to stop.
 pub fn exit(code: i32) -> ! {
     let attempt = ATTEMPTS.fetch_add(1, Ordering::Relaxed);
     if attempt == 0 {

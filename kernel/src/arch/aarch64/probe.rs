@@ -28,7 +28,9 @@ pub(super) fn fixup(frame: &mut TrapFrame, esr: Esr) -> bool {
     let accesses = address(&raw const probe_start)..address(&raw const probe_end);
     if accesses.contains(&frame.pc) {
         frame.pc = address(&raw const probe_fault);
-    } else if esr.class() == Esr::INSTRUCTION_ABORT_SAME && frame.x[30] == address(&raw const probe_call_return) {
+    } else if esr.class() == Esr::INSTRUCTION_ABORT_SAME
+        && frame.x[30] == address(&raw const probe_call_return)
+    {
         frame.pc = address(&raw const probe_call_fault);
     } else {
         return false;

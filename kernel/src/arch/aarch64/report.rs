@@ -4,13 +4,13 @@ use core::arch::asm;
 
 use super::esr::Esr;
 use super::frame::TrapFrame;
-use super::layout::IMAGE_BASE;
+use super::layout::{IMAGE_BASE, LINEAR_BASE};
 use super::{percpu, probe};
 use crate::panic;
 use crate::println;
 
-/// The most callers a backtrace shows.
-const MAX_FRAMES: usize = 24;
+/// The most callers a backtrace shows; recursion on the spot counts once.
+const MAX_LINES: usize = 24;
 
 /// Reports a fault of the kernel itself and ends the machine with [`panic::EXIT_STATUS`].
 pub(super) fn kernel_fault(what: &str, frame: &TrapFrame, esr: Esr, far: u64) -> ! {
@@ -45,25 +45,44 @@ pub fn backtrace() {
 }
 
 /// Follows frame records (caller's x29, return address; AAPCS64, "The Frame Pointer") from `frame_pointer`. Memory
-/// may be damaged, so each read may fail, and records must ascend.
+/// may be damaged, so each read may fail, and records must ascend: the walk ends, at the latest, where the stack does.
 fn callers(mut frame_pointer: u64) {
-    for _ in 0..MAX_FRAMES {
-        if !frame_pointer.is_multiple_of(16) || (frame_pointer as usize) < super::layout::LINEAR_BASE {
-            return;
+    let (mut lines, mut last, mut repeats) = (0, 0, 0);
+    while let Some((next, address)) = frame_record(frame_pointer) {
+        if address == last {
+            repeats += 1;
+        } else {
+            repeated(repeats);
+            (last, repeats, lines) = (address, 0, lines + 1);
+            if lines > MAX_LINES {
+                println!("  ...");
+                return;
+            }
+            // The return address is behind the call, maybe in the next function.
+            println!("  {address:#018x}  {}", Name(address.wrapping_sub(4)));
         }
-        let next = probe::load(frame_pointer as usize);
-        let (Ok(next), Ok(address)) = (next, probe::load(frame_pointer as usize + 8)) else { return };
-        if address == 0 {
-            return;
-        }
-        // The return address is behind the call, maybe in the next function.
-        println!("  {:#018x}  {}", address, Name(address.wrapping_sub(4)));
         if next <= frame_pointer {
-            return;
+            break;
         }
         frame_pointer = next;
     }
-    println!("  ...");
+    repeated(repeats);
+}
+
+/// The record at `frame_pointer`: the caller's and the return address. `None` at the end of the chain.
+fn frame_record(frame_pointer: u64) -> Option<(u64, u64)> {
+    let at = frame_pointer as usize;
+    if !at.is_multiple_of(16) || at < LINEAR_BASE {
+        return None;
+    }
+    let (next, address) = (probe::load(at).ok()?, probe::load(at + 8).ok()?);
+    (address != 0).then_some((next, address))
+}
+
+fn repeated(times: u64) {
+    if times > 0 {
+        println!("    and again {times} times");
+    }
 }
 
 /// An address as function and offset.

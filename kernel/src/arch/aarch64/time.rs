@@ -68,7 +68,7 @@ fn clock() -> Clock {
 }
 
 fn scale(value: u64, factor: u64) -> u64 {
-    (u128::from(value) * u128::from(factor) >> SHIFT) as u64
+    ((u128::from(value) * u128::from(factor)) >> SHIFT) as u64
 }
 
 /// The INTID of the timer's interrupt; `u32::MAX` without a timer.

@@ -2,22 +2,7 @@
 
 use super::*;
 use crate::errno::Errno;
-use crate::mm::frame::Kind;
 use crate::mm::testing::sized;
-use paging::Pfn;
-
-/// Takes all memory but `left` frames away.
-fn hog(mm: &Mm<HostMachine>, left: u64) -> std::vec::Vec<Pfn> {
-    let mut taken = std::vec::Vec::new();
-    while mm.free_pages() > left {
-        taken.push(mm.alloc_frames(0, Kind::Kernel, 0).unwrap());
-    }
-    taken
-}
-
-fn give_back(mm: &Mm<HostMachine>, taken: std::vec::Vec<Pfn>) {
-    taken.into_iter().for_each(|pfn| mm.folio_put(pfn));
-}
 
 #[test]
 fn fork_fails_cleanly_wherever_memory_runs_out() {
@@ -31,8 +16,8 @@ fn fork_fails_cleanly_wherever_memory_runs_out() {
             fill(&mut parent, BASE + (stretch << 30), 32, stretch as u8);
         }
         let mut failed = 0;
+        let mut held = mm.hold_all();
         for left in 0.. {
-            let taken = hog(&mm, left);
             let forked = parent.fork();
             let done = forked.is_ok();
             match forked {
@@ -43,14 +28,15 @@ fn fork_fails_cleanly_wherever_memory_runs_out() {
                 }
             }
             assert_eq!(mm.free_pages(), left, "leaked or lost with {left} frames left");
-            give_back(&mm, taken);
             for stretch in 0..4 {
                 check(&mut parent, BASE + (stretch << 30), 32, stretch as u8);
             }
             if done {
                 break;
             }
+            assert!(held.release(1));
         }
+        drop(held);
         assert!(failed >= 9, "a child needs a top table and 2 more for each stretch: failed {failed} times");
         parent.exit();
     }
@@ -62,13 +48,13 @@ fn a_fault_without_memory_is_reported_and_a_smaller_folio_is_tried_first() {
     let mut process = Process::new(&mm);
     process.map_anon(BASE, 64);
     process.write(BASE + 63 * PAGE, 0).unwrap();
-    let mut taken = hog(&mm, 0);
+    let mut held = mm.hold_all();
     assert_eq!(process.write(BASE, 1), Err(crate::mm::FaultError::Oom));
-    mm.folio_put(taken.pop().unwrap());
+    assert!(held.release(1));
     assert_eq!(process.write(BASE, 1), Ok(()));
     assert!(mm.machine.counted(paging::Event::AnonFallback) >= 1);
     assert_eq!(process.write(BASE + PAGE, 1), Err(crate::mm::FaultError::Oom));
-    give_back(&mm, taken);
+    drop(held);
     process.exit();
 }
 
@@ -80,10 +66,10 @@ fn unmapping_works_without_any_memory() {
         let mut process = Process::new(&mm);
         process.map_anon(BASE, 600);
         fill(&mut process, BASE, 600, 0);
-        let taken = hog(&mm, 0);
+        let held = mm.hold_all();
         process.space.munmap(&mm, BASE, 600 * PAGE).unwrap();
         assert!(mm.free_pages() >= 600);
-        give_back(&mm, taken);
+        drop(held);
         process.exit();
     });
 }
@@ -95,12 +81,12 @@ fn copy_on_write_without_memory_changes_nothing() {
     parent.map_anon(BASE, 16);
     fill(&mut parent, BASE, 16, 1);
     let mut child = parent.fork().unwrap();
-    let taken = hog(&mm, 0);
+    let held = mm.hold_all();
     assert_eq!(child.write(BASE, 9), Err(crate::mm::FaultError::Oom));
     assert_eq!(folded(&child, BASE, 16), 16);
     check(&mut parent, BASE, 16, 1);
     check(&mut child, BASE, 16, 1);
-    give_back(&mm, taken);
+    drop(held);
     child.exit();
     parent.exit();
 }

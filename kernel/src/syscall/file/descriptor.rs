@@ -149,7 +149,6 @@ fn duplicate(arg: u64, close_on_exec: bool, from: usize) -> Result<usize> {
 fn terminal() -> [u8; size_of::<termios>()] {
     let fields = [
         (offset_of!(termios, c_iflag), linux::ICRNL),
-        (offset_of!(termios, c_oflag), linux::OPOST | linux::ONLCR),
         (offset_of!(termios, c_cflag), linux::B115200 | linux::CS8 | linux::CREAD),
         (offset_of!(termios, c_lflag), linux::ICANON | linux::ECHO | linux::ECHOE | linux::ECHOK),
     ];

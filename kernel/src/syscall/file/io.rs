@@ -47,7 +47,7 @@ pub fn readv(args: &[u64; 6]) -> Result<usize> {
 /// `writev(fd, iovecs, count)`.
 ///
 /// # Errors
-/// As [`write`], and `EINVAL` for a vector that is too long or has a negative length.
+/// As [`write()`], and `EINVAL` for a vector that is too long or has a negative length.
 pub fn writev(args: &[u64; 6]) -> Result<usize> {
     let file = file(args[0])?;
     if !file.writable() {

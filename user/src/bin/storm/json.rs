@@ -18,7 +18,10 @@ impl Display for Line<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Row { op, folio_kib, region_mib, pages, cost, .. } = self.row;
         let per_page = Milli(self.row.per_page_milli());
-        write!(f, r#"@json {{"op":"{op}","folio_kib":{folio_kib},"region_mib":{region_mib},"pages":{pages},"#)?;
+        write!(
+            f,
+            r#"@json {{"op":"{op}","folio_kib":{folio_kib},"region_mib":{region_mib},"pages":{pages},"#
+        )?;
         write!(f, r#""unit":"{}","instructions":{cost},"per_page":{per_page},"events":{{"#, self.unit)?;
         for (i, (name, value)) in self.row.events.iter().enumerate() {
             write!(f, r#"{}"{name}":{value}"#, if i == 0 { "" } else { "," })?;
@@ -53,7 +56,11 @@ impl Display for Header<'_> {
         for c in self.kernel.chars().filter(|c| !matches!(c, '"' | '\\') && !c.is_control()) {
             write!(f, "{c}")?;
         }
-        write!(f, r#"","batch":{batch},"unit":"{}","region_mib":{},"reps":{}}}"#, self.unit, self.region_mib, self.reps)
+        write!(
+            f,
+            r#"","batch":{batch},"unit":"{}","region_mib":{},"reps":{}}}"#,
+            self.unit, self.region_mib, self.reps
+        )
     }
 }
 
@@ -74,7 +81,8 @@ mod tests {
 
     #[test]
     fn the_header() {
-        let header = Header { kernel: "A \"b\" 1", batch: Some(false), unit: "ticks", region_mib: 8, reps: 3 };
+        let header =
+            Header { kernel: "A \"b\" 1", batch: Some(false), unit: "ticks", region_mib: 8, reps: 3 };
         assert_eq!(
             header.to_string(),
             "@json-header {\"kernel\":\"A b 1\",\"batch\":false,\"unit\":\"ticks\",\"region_mib\":8,\"reps\":3}"

@@ -12,7 +12,7 @@
 //! does anything that counts; the kernel is expected to return to the parent first (Pleat does; on Linux SCHED_FIFO
 //! with reset-on-fork sees to it).
 //!
-//! The modules: [`options`], [`row`], [`table`] and [`json`] are pure and tested on the host; [`clock`], [`policy`],
+//! The modules: [`options`], [`row`], [`table`] and [`json`] are pure and tested on the host; [`clock`],
 //! [`shared`], [`region`] and [`bench`] are the instruments; [`ops`] measures; [`report`] prints.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -31,8 +31,6 @@ mod bench;
 mod clock;
 #[cfg(target_os = "none")]
 mod ops;
-#[cfg(target_os = "none")]
-mod policy;
 #[cfg(target_os = "none")]
 mod region;
 #[cfg(target_os = "none")]

@@ -2,21 +2,6 @@
 
 use user::text::number;
 
-/// Printed after a complaint.
-pub const USAGE: &str = "\
-usage: storm [OPTION]...
-  --mib=N       size of the region in MiB, even (64)
-  --sizes=LIST  folio sizes in KiB, powers of two from 4 to 2048 (4,16,64,512,2048)
-  --ops=LIST    of fork,exit,wait,cow,munmap,populate,fork2,live,storm,oom (all but oom)
-  --reps=N      repetitions, of which the cheapest counts (3)
-  --live=N      children alive at once (32)
-  --forks=N     forks in the storm (200) and with oom (10000)
-  --slack=N     frames that may be missing after oom (0)
-  --json        also print a JSON line for each measurement, prefixed by `@json `
-  --quiet       no table
-  --progress    say what is being measured, on a terminal
-";
-
 /// Something to measure, as `--ops` names it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -122,11 +107,15 @@ impl Options {
         for word in words {
             let (name, value) = word.split_once('=').unwrap_or((word, ""));
             let within = |low: u64, high: u64| {
-                number(value).filter(|n| (low..=high).contains(n)).ok_or("the number is missing or out of range")
+                number(value)
+                    .filter(|n| (low..=high).contains(n))
+                    .ok_or("the number is missing or out of range")
             };
             let done = match name {
                 "--mib" => within(2, 1 << 16)
-                    .and_then(|n| if n % 2 == 0 { Ok(n) } else { Err("must be even: the largest folio has 2 MiB") })
+                    .and_then(|n| {
+                        if n % 2 == 0 { Ok(n) } else { Err("must be even: the largest folio has 2 MiB") }
+                    })
                     .map(|n| options.mib = n),
                 "--sizes" => options.set_sizes(value),
                 "--ops" => options.set_ops(value),
@@ -134,9 +123,18 @@ impl Options {
                 "--live" => within(1, 100_000).map(|n| options.live = n),
                 "--forks" => within(1, 100_000_000).map(|n| options.forks = Some(n)),
                 "--slack" => within(0, 1 << 20).map(|n| options.slack = n),
-                "--json" if word == name => Ok(options.json = true),
-                "--quiet" if word == name => Ok(options.quiet = true),
-                "--progress" if word == name => Ok(options.progress = true),
+                "--json" if word == name => {
+                    options.json = true;
+                    Ok(())
+                }
+                "--quiet" if word == name => {
+                    options.quiet = true;
+                    Ok(())
+                }
+                "--progress" if word == name => {
+                    options.progress = true;
+                    Ok(())
+                }
                 _ => Err("no such option"),
             };
             done.map_err(|why| Complaint { word, why })?;
@@ -217,12 +215,15 @@ mod tests {
 
     #[test]
     fn everything_set() {
-        let options =
-            parse("--mib=8 --sizes=64,4 --ops=fork,cow,oom --reps=1 --live=2 --forks=7 --json --quiet --progress")
-                .unwrap();
+        let options = parse(
+            "--mib=8 --sizes=64,4 --ops=fork,cow,oom --reps=1 --live=2 --forks=7 --json --quiet --progress",
+        )
+        .unwrap();
         assert_eq!(options.sizes(), [64, 4]);
         assert!(options.wants(Op::Fork) && options.wants(Op::Cow) && options.wants(Op::Oom));
-        assert!(!options.wants(Op::Exit) && !options.wants_any(&[Op::Exit, Op::Live]) && options.wants_sizes());
+        assert!(
+            !options.wants(Op::Exit) && !options.wants_any(&[Op::Exit, Op::Live]) && options.wants_sizes()
+        );
         assert_eq!((options.mib, options.reps, options.live), (8, 1, 2));
         assert_eq!((options.storm_forks(), options.oom_forks()), (7, 7));
         assert!(options.json && options.quiet && options.progress);
@@ -232,8 +233,20 @@ mod tests {
     #[test]
     fn complaints_name_the_word() {
         for word in [
-            "--mib=3", "--mib=", "--mib=x", "--mib=0", "--sizes=", "--sizes=5", "--sizes=4096", "--sizes=4,,8", "--ops=frok",
-            "--reps=0", "--live=0", "--json=1", "--nope", "fork",
+            "--mib=3",
+            "--mib=",
+            "--mib=x",
+            "--mib=0",
+            "--sizes=",
+            "--sizes=5",
+            "--sizes=4096",
+            "--sizes=4,,8",
+            "--ops=frok",
+            "--reps=0",
+            "--live=0",
+            "--json=1",
+            "--nope",
+            "fork",
         ] {
             assert_eq!(parse(word).unwrap_err().word, word);
         }

@@ -48,9 +48,14 @@ impl Report {
                 Some(false) => "batching OFF (pleat.batch=off)",
                 None => "batching: the kernel does not say",
             };
-            println!("Fork storm on {kernel}: {} MiB region, minimum of {} repetitions", options.mib, options.reps);
+            println!(
+                "Fork storm on {kernel}: {} MiB region, minimum of {} repetitions",
+                options.mib, options.reps
+            );
             println!("Counting {clock}; {batching}");
-            println!("Per page: without the fixed cost of fork and exit. PTE stores, TLBIs, ... over the whole window.");
+            println!(
+                "Per page: without the fixed cost of fork and exit. PTE stores, TLBIs, ... over the whole window."
+            );
         }
         Report {
             json: options.json,
@@ -100,7 +105,9 @@ impl Report {
         let Folded { before, parent, child } = folded;
         let size = size(folio_kib);
         if !self.quiet {
-            print!("{size:>5} data intact; of {blocks} blocks folded: {before} before fork, {parent} in the parent");
+            print!(
+                "{size:>5} data intact; of {blocks} blocks folded: {before} before fork, {parent} in the parent"
+            );
             print!(" after it, {child} in the child");
             if let Some(events) = fork.map(|fork| &fork.events) {
                 let get = |name| events.get(name).unwrap_or(0);
@@ -131,7 +138,9 @@ impl Report {
         self.clear_progress();
         self.failures += 1;
         match failure.errno {
-            Some(errno) => println!("storm: FAILED with {} folios: {}: {errno}", size(folio_kib), failure.what),
+            Some(errno) => {
+                println!("storm: FAILED with {} folios: {}: {errno}", size(folio_kib), failure.what)
+            }
             None => println!("storm: FAILED with {} folios: {}", size(folio_kib), failure.what),
         }
     }

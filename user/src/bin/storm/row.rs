@@ -54,7 +54,9 @@ pub(crate) fn sample() -> Row {
         pages: 16384,
         cost: 101_234,
         fixed: 3_000,
-        events: Counters::parse(b"pte_stores 32768\ntlbi_asid 1\ndsb_ish 1\ndsb_ishst 2\nfork_batches 1024\n"),
+        events: Counters::parse(
+            b"pte_stores 32768\ntlbi_asid 1\ndsb_ish 1\ndsb_ishst 2\nfork_batches 1024\n",
+        ),
     }
 }
 

@@ -1,18 +1,33 @@
 //! The program's course: options, each folio size in turn, out-of-memory, summary.
 
+use user::policy::Policy;
 use user::rt::start::Args;
 use user::sys::{Errno, time};
 use user::{print, println, probe};
 
 use crate::bench::{Bench, Failure, Measured};
 use crate::ops::{self, Context};
-use crate::options::{Op, Options, USAGE};
-use crate::policy::Policy;
+use crate::options::{Op, Options};
 use crate::report::Report;
 use crate::table::size;
 
 /// The exit status for a command line that is not understood.
 const BAD_USAGE: i32 = 2;
+
+/// Printed after a complaint.
+const USAGE: &str = "\
+usage: storm [OPTION]...
+  --mib=N       size of the region in MiB, even (64)
+  --sizes=LIST  folio sizes in KiB, powers of two from 4 to 2048 (4,16,64,512,2048)
+  --ops=LIST    of fork,exit,wait,cow,munmap,populate,fork2,live,storm,oom (all but oom)
+  --reps=N      repetitions, of which the cheapest counts (3)
+  --live=N      children alive at once (32)
+  --forks=N     forks in the storm (200) and with oom (10000)
+  --slack=N     frames that may be missing after oom (0)
+  --json        also print a JSON line for each measurement, prefixed by `@json `
+  --quiet       no table
+  --progress    say what is being measured, on a terminal
+";
 
 /// Runs the benchmark; the exit status is 1 if a check failed.
 pub fn main(args: Args) -> i32 {
@@ -94,12 +109,16 @@ fn measure(context: &Context<'_>, policy: &Policy, report: &mut Report) -> Measu
         Some(folded) => report.folded(context.folio_kib, context.pages() / 16, &folded, fork.as_ref()),
         None => {
             let size = size(context.folio_kib);
-            report.note(format_args!("{size:>5} data intact; this kernel does not say how blocks are mapped"));
+            report
+                .note(format_args!("{size:>5} data intact; this kernel does not say how blocks are mapped"));
         }
     }
     if let Some(cost) = per_fork {
-        let (size, forks, unit) = (size(context.folio_kib), options.storm_forks(), context.bench.clock.unit());
-        report.note(format_args!("{size:>5} storm of {forks} forks: {cost} {unit} for each fork + exit + wait"));
+        let (size, forks, unit) =
+            (size(context.folio_kib), options.storm_forks(), context.bench.clock.unit());
+        report.note(format_args!(
+            "{size:>5} storm of {forks} forks: {cost} {unit} for each fork + exit + wait"
+        ));
     }
     Ok(())
 }

@@ -3,14 +3,12 @@
 //! The policy files are machine-wide; each test puts back what it found. On another kernel than Pleat these tests are
 //! skipped where the files cannot be written.
 
-use core::ffi::CStr;
-
 use user::counters::Counters;
+use user::policy::Policy;
 use user::probe;
 use user::rt::start::Args;
 use user::sys::memory::{BLOCK, PRIVATE};
 use user::sys::{Errno, file, process};
-use user::text::Text;
 
 use crate::fork::{fork_again_on, isolation};
 use crate::harness::{Outcome, Test, Trouble};
@@ -46,48 +44,16 @@ fn isolated() -> Outcome {
 
 /// Runs `test` with folios of `kib` KiB only, then restores the policy.
 fn with_folios(kib: u32, test: fn() -> Outcome) -> Outcome {
-    let mut saved = [Text::<16>::new(); 9];
-    for (slot, order) in saved.iter_mut().zip(1..) {
-        *slot = setting(order).unwrap_or_default();
-    }
-    let applied = saved.iter().zip(1..).try_for_each(|(saved, order)| match 4 << order == kib {
-        true => set(order, "always"),
-        false if saved.as_str().is_empty() => Ok(()),
-        false => set(order, "never"),
-    });
-    let outcome = match applied {
+    let policy = Policy::save();
+    let outcome = match policy.only(kib) {
         Ok(()) => test(),
-        Err(Errno::ENOENT | Errno::EACCES | Errno::EROFS | Errno::EPERM) if !probe::is_pleat() => {
+        Err(Errno::ENOENT | Errno::EACCES | Errno::EROFS) if !probe::is_pleat() => {
             Err(Trouble::Skip("this kernel's folio sizes cannot be set so"))
         }
         Err(errno) => Err(errno.into()),
     };
-    for (saved, order) in saved.iter().zip(1..) {
-        if !saved.as_str().is_empty() {
-            // What could be read can also be restored, or could not be changed.
-            let _ = set(order, saved.as_str());
-        }
-    }
+    policy.restore();
     outcome
-}
-
-fn path(order: usize) -> Text<96> {
-    let kib = 4 << order;
-    Text::format(format_args!("/sys/kernel/mm/transparent_hugepage/hugepages-{kib}kB/enabled\0"))
-}
-
-fn setting(order: usize) -> Option<Text<16>> {
-    let path = path(order);
-    let mut buffer = [0; 128];
-    let bytes = file::read_file(CStr::from_bytes_with_nul(path.as_bytes()).ok()?, &mut buffer).ok()?;
-    let chosen = core::str::from_utf8(bytes).ok()?.split_once('[')?.1.split_once(']')?.0;
-    Some(Text::format(format_args!("{chosen}")))
-}
-
-fn set(order: usize, setting: &str) -> Result<(), Errno> {
-    let path = path(order);
-    let path = CStr::from_bytes_with_nul(path.as_bytes()).map_err(|_| Errno::EINVAL)?;
-    file::write_file(path, setting.as_bytes())
 }
 
 /// KiB in contpte blocks, or a reason to skip.

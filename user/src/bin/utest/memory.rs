@@ -102,7 +102,8 @@ fn zero_filled(_: Args) -> Outcome {
     let pages = Pages::map(4 * BLOCK, PRIVATE)?;
     for page in 0..pages.count() {
         // SAFETY: the whole page is mapped readable.
-        let words = unsafe { core::slice::from_raw_parts((pages.base + page * PAGE) as *const u64, PAGE / 8) };
+        let words =
+            unsafe { core::slice::from_raw_parts((pages.base + page * PAGE) as *const u64, PAGE / 8) };
         check!(words.iter().all(|word| *word == 0));
     }
     Ok(())

@@ -36,7 +36,10 @@ fn bad_pointers(_: Args) -> Outcome {
         check_eq!(call(linux::__NR_write, [write_end, bad, 4]), Err(Errno::EFAULT));
         check_eq!(call(linux::__NR_read, [read_end, bad, 4]), Err(Errno::EFAULT));
         check_eq!(call(linux::__NR_pipe2, [bad, 0]), Err(Errno::EFAULT));
-        check_eq!(call(linux::__NR_clock_gettime, [linux::CLOCK_MONOTONIC as usize, bad]), Err(Errno::EFAULT));
+        check_eq!(
+            call(linux::__NR_clock_gettime, [linux::CLOCK_MONOTONIC as usize, bad]),
+            Err(Errno::EFAULT)
+        );
         check_eq!(call(linux::__NR_nanosleep, [bad, 0]), Err(Errno::EFAULT));
         check_eq!(call(linux::__NR_fstat, [read_end, bad]), Err(Errno::EFAULT));
         check_eq!(call(linux::__NR_uname, [bad]), Err(Errno::EFAULT));

@@ -22,8 +22,11 @@ const FPCR: u64 = 0b11 << 22;
 const FPSR: u64 = 1 << 4;
 
 fn pattern(seed: u64) -> FpRegisters {
-    let word = |i: u64| (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(i.wrapping_mul(0x0101_0101_0101_0101));
-    let v = core::array::from_fn(|i| u128::from(word(2 * i as u64)) << 64 | u128::from(word(2 * i as u64 + 1)));
+    let word = |i: u64| {
+        (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(i.wrapping_mul(0x0101_0101_0101_0101))
+    };
+    let v =
+        core::array::from_fn(|i| u128::from(word(2 * i as u64)) << 64 | u128::from(word(2 * i as u64 + 1)));
     FpRegisters { v, fpcr: FPCR, fpsr: FPSR }
 }
 
@@ -69,7 +72,8 @@ fn fp_fork(_: Args) -> Outcome {
 fn fp_preemption(_: Args) -> Outcome {
     // Long enough for many time slices of any length that makes sense.
     const SPINS: u64 = 20_000_000;
-    let children = [4, 5, 6].map(|seed| process::spawn(|| i32::from(!holds(seed, SPINS, linux::__NR_getpid).1)));
+    let children =
+        [4, 5, 6].map(|seed| process::spawn(|| i32::from(!holds(seed, SPINS, linux::__NR_getpid).1)));
     for child in children {
         check_eq!(process::wait(child?)?.exited(), Some(0));
     }

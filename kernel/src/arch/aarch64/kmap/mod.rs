@@ -13,7 +13,7 @@
 //! the boot stack's slot and of every other stack's is not mapped.
 //!
 //! # Locking
-//! Entries only ever go from invalid to valid, under [`MAP`]'s lock, so no TLB maintenance is needed. The lock is a
+//! Entries only ever go from invalid to valid, under `MAP`'s lock, so no TLB maintenance is needed. The lock is a
 //! leaf but for the frame source's own ([`frames`]).
 
 mod build;
@@ -103,7 +103,13 @@ pub fn empty_table() -> u64 {
 /// # Errors
 /// `ENOMEM` when `table` returned `None`, `EEXIST` where something is mapped already. What was mapped before the
 /// error stays: map single pages where that matters.
-pub fn vmap(va: usize, pa: u64, bytes: usize, kind: Kind, mut table: impl FnMut() -> Option<u64>) -> Result<()> {
+pub fn vmap(
+    va: usize,
+    pa: u64,
+    bytes: usize,
+    kind: Kind,
+    mut table: impl FnMut() -> Option<u64>,
+) -> Result<()> {
     let map = MAP.lock();
     map.map(va, pa, bytes as u64, kind, &mut table)
 }

@@ -1,13 +1,13 @@
 //! The measurements. Each repetition starts from a fresh region, because on some kernels (Linux) a region's blocks
 //! decay for good once they have been written after a fork.
 //!
-//! - [`fixed`]: fork and exit without a region;
-//! - [`cycle`]: populate, fork, exit, fork again, wait, write again;
-//! - [`cow`]: the other COW writes;
-//! - [`unmap`]: munmap;
-//! - [`check`]: data and folio size are what they should be;
-//! - [`live`]: many children at once, and the storm;
-//! - [`oom`]: forks while memory runs out.
+//! - `fixed`: fork and exit without a region;
+//! - `cycle`: populate, fork, exit, fork again, wait, write again;
+//! - `cow`: the other COW writes;
+//! - `unmap`: munmap;
+//! - `check`: data and folio size are what they should be;
+//! - `live`: many children at once, and the storm;
+//! - `oom`: forks while memory runs out.
 
 pub mod check;
 pub mod cow;
@@ -67,7 +67,14 @@ impl Context<'_> {
     }
 
     /// Reports a window as a row. `fixed` is the part of its cost that is not the pages'.
-    pub fn report(&self, report: &mut Report, op: &'static str, pages: u64, window: Option<Window>, fixed: u64) {
+    pub fn report(
+        &self,
+        report: &mut Report,
+        op: &'static str,
+        pages: u64,
+        window: Option<Window>,
+        fixed: u64,
+    ) {
         let Some(window) = window else { return };
         report.row(&Row {
             op,

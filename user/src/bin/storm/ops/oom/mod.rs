@@ -58,7 +58,9 @@ pub fn measure(bench: &Bench, options: &Options, report: &mut Report) -> Measure
     let (op, folio_kib, region_mib) = ("oom", FOLIO_KIB, options.mib);
     report.row(&Row { op, folio_kib, region_mib, pages: 0, cost, fixed: 0, events });
     let Tally { forks, failed, killed, .. } = tally;
-    report.note(format_args!("  oom: {forks} forks, {failed} more failed for lack of memory, {killed} children killed for it"));
+    report.note(format_args!(
+        "  oom: {forks} forks, {failed} more failed for lack of memory, {killed} children killed for it"
+    ));
     if !exhaust {
         report.note(format_args!("  oom: not Pleat: memory was not exhausted, free frames are not compared"));
         return Ok(());
@@ -71,7 +73,9 @@ pub fn measure(bench: &Bench, options: &Options, report: &mut Report) -> Measure
     match (missing > options.slack, failed, killed) {
         (true, ..) => Err(Failure { what: "frames leaked", errno: None }),
         (false, 0, _) => Err(Failure { what: "memory was to run out in a fork, and never did", errno: None }),
-        (false, _, 0) => Err(Failure { what: "memory was to run out in a child, and never did", errno: None }),
+        (false, _, 0) => {
+            Err(Failure { what: "memory was to run out in a child, and never did", errno: None })
+        }
         _ => Ok(()),
     }
 }

@@ -28,10 +28,11 @@ pub extern "C" fn run(state: usize) {
     let mut waves = 0;
     while state.wants_more(waves) {
         let turn = (waves / 2) as usize;
+        let leave_free = LEAVE_FREE[turn % LEAVE_FREE.len()];
+        let kind = [Kind::Hold, Kind::Dirty][turn / LEAVE_FREE.len() % 2];
         match waves % 2 == 1 && state.exhaust {
             false => ordinary(state),
-            true if turn / LEAVE_FREE.len() % 2 == 0 => dry(state, LEAVE_FREE[turn % LEAVE_FREE.len()], Kind::Hold),
-            true => dry(state, LEAVE_FREE[turn % LEAVE_FREE.len()], Kind::Dirty),
+            true => dry(state, leave_free, kind),
         }
         waves += 1;
     }

@@ -4,8 +4,8 @@
 
 use core::ffi::CStr;
 
-use user::sys::{Errno, Result, file};
-use user::text::Text;
+use crate::sys::{Errno, Result, file};
+use crate::text::Text;
 
 /// Folio orders above 0 that a file may exist for: 8 KiB to 2 MiB.
 const ORDERS: usize = 9;
