@@ -1,5 +1,8 @@
 //! Real trees, trees built here for what QEMU does not have, and trees that are broken.
 
+// The lint takes a list of one range for a range spelt wrongly.
+#![allow(clippy::single_range_in_vec_init)]
+
 use super::*;
 
 const GICV2: &[u8] = include_bytes!("../../tests/data/virt-gicv2.dtb");

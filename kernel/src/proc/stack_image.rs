@@ -141,6 +141,7 @@ mod tests {
             &from[..from.iter().position(|byte| *byte == 0).unwrap()]
         }
         /// As a C library reads it: argv, envp, auxv.
+        #[allow(clippy::type_complexity)] // argv, envp and auxv, as a program finds them
         fn parse(&self) -> (Vec<&[u8]>, Vec<&[u8]>, Vec<(u64, u64)>) {
             let mut at = self.0.sp as u64;
             let mut next = || {

@@ -35,8 +35,11 @@ pub struct Report {
 impl Report {
     /// Prints what holds for the whole run.
     pub fn new(options: &Options, clock: &Clock) -> Self {
-        let kernel = kernel_name();
-        let batch = probe::is_pleat().then(|| probe::batching().ok()).flatten();
+        let pleat = probe::is_pleat();
+        // Pleat calls itself Linux where programs ask, so that they run; people want to know.
+        let prefix = if pleat { "Pleat, as " } else { "" };
+        let kernel = Text::<160>::format(format_args!("{prefix}{}", kernel_name()));
+        let batch = pleat.then(|| probe::batching().ok()).flatten();
         let unit = clock.unit();
         if options.json {
             let (region_mib, reps) = (options.mib, options.reps);
