@@ -1,7 +1,8 @@
 #!/bin/sh
 # The boot matrix: every CPU model boots small and old (GICv2, EL1, 128 MiB) and large and new (GICv3, EL2, 8 GiB).
-# A boot passes when the kernel's self-tests, utest and a short storm all do. Then two boots that have to fail, because
-# a matrix that cannot fail shows nothing. Logs: target/pleat/logs.
+# A boot passes when the kernel's self-tests, utest and a short storm all do. Then ten thousand forks with memory
+# exhausted along the way, after which no frame may be missing, and two boots that have to fail, because a matrix that
+# cannot fail shows nothing. Logs: target/pleat/logs.
 set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname -- "$0")/common.sh"
@@ -56,6 +57,8 @@ for cpu in cortex-a72 neoverse-n1 neoverse-n2 max; do
     export GIC=3 EL2=1 MEM=8G
     expect_pass "$cpu-gic3-el2-8G"
 done
+export MEM=128M TIMEOUT=400
+expect_status out-of-memory 0 "pleat.selftest=off -- storm --ops=oom --mib=8 --sizes=64"
 export MEM=512M
 expect_status program-missing 127 "pleat.selftest=off -- /bin/no-such-program"
 expect_status selftest-fails 1 "pleat.selftest=fail -- storm --mib=4 --sizes=4"

@@ -168,8 +168,9 @@ impl<M: Machine> Mm<M> {
         }
     }
 
-    /// Gives all that this CPU caches back to the buddy.
-    fn drain_caches(&self) {
+    /// Gives all that this CPU caches back to the buddy: before memory is declared exhausted, and for a CPU that goes
+    /// idle, whose cache nobody else can reach.
+    pub fn drain_caches(&self) {
         let mut buddy = self.buddy.lock();
         // SAFETY: as in alloc_frames.
         unsafe {
@@ -237,6 +238,14 @@ impl<M: Machine> Mm<M> {
         // SAFETY: the closure only adds up numbers.
         let cached = unsafe { self.caches.with(self.machine.cpu(), |caches| caches.pages()) };
         self.buddy.lock().free_pages() + cached
+    }
+
+    /// Frames that nothing uses, those in any CPU's caches included: for tests, where the other CPUs do nothing.
+    #[cfg(test)]
+    fn free_pages_everywhere(&self) -> u64 {
+        // SAFETY: no other CPU runs in a test, so its slot may be looked at.
+        let cached = |cpu| unsafe { self.caches.with(cpu, |caches| caches.pages()) };
+        self.buddy.lock().free_pages() + (0..crate::util::MAX_CPUS).map(cached).sum::<u64>()
     }
 
     /// Frames that memory management took over at boot.

@@ -63,7 +63,7 @@ extern "C" fn init_start(program: usize) -> ! {
     // SAFETY: this process's own frame, which nobody else uses before it enters EL0.
     let frame = unsafe { &mut *me.trap_frame() };
     if let Err(error) = exec::exec(path_bytes, &argv, &envp, frame) {
-        log::error!("cannot execute {}: {error:?}", Comm::of_path(path_bytes));
+        log::error!("cannot execute {}: {error:?}", path_bytes.escape_ascii());
         arch::exit(CANNOT_EXECUTE);
     }
     drop((path, argv, envp)); // this function does not return, so nothing else drops them

@@ -131,6 +131,9 @@ mod tests {
 
     struct Reader<'a>(&'a StackImage);
 
+    /// Arguments, environment, auxiliary vector.
+    type Parsed<'a> = (Vec<&'a [u8]>, Vec<&'a [u8]>, Vec<(u64, u64)>);
+
     impl Reader<'_> {
         fn word(&self, addr: u64) -> u64 {
             let at = addr as usize - self.0.sp;
@@ -140,9 +143,8 @@ mod tests {
             let from = &self.0.bytes[addr as usize - self.0.sp..];
             &from[..from.iter().position(|byte| *byte == 0).unwrap()]
         }
-        /// As a C library reads it: argv, envp, auxv.
-        #[allow(clippy::type_complexity)] // argv, envp and auxv, as a program finds them
-        fn parse(&self) -> (Vec<&[u8]>, Vec<&[u8]>, Vec<(u64, u64)>) {
+        /// As a C library reads it.
+        fn parse(&self) -> Parsed<'_> {
             let mut at = self.0.sp as u64;
             let mut next = || {
                 at += 8;

@@ -7,20 +7,20 @@ use crate::mm::{Backing, MapFlags, MapRequest, Prot};
 use crate::proc::layout::PAGE;
 use crate::proc::{current_files, with_current_mm};
 
-/// mmap(addr, len, prot, flags, fd, offset). Files can be mapped privately, or shared for reading. MAP_GROWSDOWN and
-/// other hints are ignored.
+/// mmap(addr, len, prot, flags, fd, offset). No file can be written, so a shared mapping of one is made as a private one,
+/// which shows the same and keeps the page cache safe from a later mprotect. MAP_GROWSDOWN and other hints are ignored.
 pub fn mmap(args: &[u64; 6]) -> Result<usize> {
     let asked = map_args::check(args)?;
     let mut flags = MapFlags::empty();
     flags.set(MapFlags::FIXED, asked.fixed);
     flags.set(MapFlags::NOREPLACE, asked.noreplace);
-    flags.set(MapFlags::SHARED, asked.shared);
+    flags.set(MapFlags::SHARED, asked.shared && asked.file.is_none());
     flags.set(MapFlags::POPULATE, asked.populate);
     let prot = Prot::from_bits_truncate(asked.prot);
     let backing = match asked.file {
         Some((fd, offset)) => {
             if asked.shared && prot.contains(Prot::WRITE) {
-                return Err(Errno::EACCES); // no file is open for writing
+                return Err(Errno::EACCES);
             }
             let file = current_files().lock().get(fd as u32 as usize)?;
             Backing::Object { object: file.object(fs::tree()?)?, page: offset / PAGE as u64 }

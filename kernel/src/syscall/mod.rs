@@ -17,6 +17,8 @@ pub mod file;
 #[cfg(target_os = "none")]
 mod mem;
 #[cfg(target_os = "none")]
+mod poll;
+#[cfg(target_os = "none")]
 mod proc;
 #[cfg(target_os = "none")]
 mod signal;

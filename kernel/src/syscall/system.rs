@@ -5,6 +5,7 @@ use linux_raw_sys::general as raw;
 use super::user_ptr::UserPtr;
 use crate::arch::{self, uaccess};
 use crate::errno::{Errno, Result};
+use crate::fs::fd::FD_LIMIT;
 use crate::proc;
 
 /// getuid and its kin: everybody is root.
@@ -68,6 +69,7 @@ pub fn prlimit64(args: &[u64; 6]) -> Result<usize> {
     let limit = match args[1] as u32 {
         raw::RLIMIT_STACK => proc::layout::STACK_BYTES as u64,
         raw::RLIMIT_NPROC => proc::MAX_PROCESSES.into(),
+        raw::RLIMIT_NOFILE => FD_LIMIT as u64,
         raw::RLIMIT_CORE => 0,
         0..raw::RLIM_NLIMITS => u64::MAX,
         _ => return Err(Errno::EINVAL),

@@ -2,7 +2,7 @@
 
 use linux_raw_sys::general::*;
 
-use super::{exec, file, mem, proc, signal, system, time, unknown};
+use super::{exec, file, mem, poll, proc, signal, system, time, unknown};
 use crate::arch::TrapFrame;
 use crate::errno::Result;
 
@@ -61,6 +61,7 @@ fn call(number: u32, args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
         __NR_gettimeofday => time::gettimeofday(args),
 
         // Files.
+        __NR_ppoll => poll::ppoll(args),
         __NR_openat => file::openat(args),
         __NR_close => file::close(args),
         __NR_read => file::read(args),

@@ -1,8 +1,12 @@
 //! Host tests of memory management as a whole: what processes see, what the tables hold, and that nothing leaks.
 
 mod exhaustion;
+mod exhaustive;
 mod fork;
 mod mapping;
+mod naive;
+mod random;
+mod world;
 
 use super::policy::Setting;
 use super::testing::{HostMachine, Process};

@@ -1,0 +1,176 @@
+//! Processes in both implementations side by side, and the operations that tests put them through.
+
+use std::vec::Vec;
+
+use linux_raw_sys::general::MADV_DONTNEED;
+
+use super::naive::{Naive, PAGES, SHARED_PAGES};
+use super::{PAGE, only_order};
+use crate::mm::testing::{HostMachine, Process};
+use crate::mm::{Backing, MapFlags, MapRequest, Mm, Prot};
+
+/// Processes alive at once, at most.
+pub const PROCESSES: usize = 4;
+/// The private area: two blocks before a PMD boundary.
+const AREA: usize = 0x4020_0000 - 32 * PAGE;
+/// The shared area.
+const SHARED: usize = 0x5000_0000;
+
+/// A stretch of the private area: the first page (0-based) and how many.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch(pub usize, pub usize);
+
+impl Stretch {
+    fn range(self) -> core::ops::Range<usize> {
+        let start = self.0 % PAGES;
+        start..(start + self.1.max(1)).min(PAGES)
+    }
+
+    fn bytes(self) -> (usize, usize) {
+        (AREA + self.range().start * PAGE, self.range().len() * PAGE)
+    }
+}
+
+/// Something that happens to a process, named by its 0-based number among those alive (modulo how many there are).
+#[derive(Clone, Copy, Debug)]
+pub enum Op {
+    /// Anonymous memory gets folios of this order from here on.
+    FolioOrder(u8),
+    /// What follows runs on this CPU.
+    OnCpu(usize),
+    /// mmap of private anonymous memory, MAP_FIXED.
+    Map(usize, Stretch),
+    /// munmap.
+    Unmap(usize, Stretch),
+    /// mprotect to PROT_NONE (0), read-only (1) or read and write (2).
+    Protect(usize, Stretch, u8),
+    /// madvise(MADV_DONTNEED).
+    Discard(usize, Stretch),
+    /// A load from a page.
+    Read(usize, usize),
+    /// A store to a page.
+    Write(usize, usize),
+    /// Stores to every page of a stretch.
+    Fill(usize, Stretch),
+    /// A store to a page of the shared area.
+    WriteShared(usize, usize),
+    /// fork; nothing if there are as many processes as there may be.
+    Fork(usize),
+    /// exit; nothing if it is the last.
+    Exit(usize),
+}
+
+/// All processes, in both implementations.
+pub struct World<'m> {
+    mm: &'m Mm<HostMachine>,
+    processes: Vec<(Process<'m>, Naive)>,
+    shared: [u8; SHARED_PAGES],
+    stores: u8,
+}
+
+impl<'m> World<'m> {
+    /// One process, with the shared area mapped and the private area empty.
+    pub fn new(mm: &'m Mm<HostMachine>) -> Self {
+        only_order(mm, 4);
+        mm.machine.run_on(0);
+        let mut first = Process::new(mm);
+        let request = MapRequest {
+            addr: SHARED,
+            len: SHARED_PAGES * PAGE,
+            prot: Prot::READ | Prot::WRITE,
+            flags: MapFlags::FIXED | MapFlags::SHARED,
+            backing: Backing::Anon,
+        };
+        first.space.mmap(mm, request).unwrap();
+        World { mm, processes: std::vec![(first, Naive::default())], shared: [0; SHARED_PAGES], stores: 0 }
+    }
+
+    /// Does `op` in both implementations; panics where they differ.
+    pub fn step(&mut self, op: Op) {
+        let alive = self.processes.len();
+        let mm = self.mm;
+        self.stores = self.stores.wrapping_add(1).max(1);
+        let value = self.stores;
+        let at = |number: usize| number % alive;
+        match op {
+            Op::FolioOrder(order) => only_order(mm, order),
+            Op::OnCpu(cpu) => {
+                mm.drain_caches(); // this CPU goes idle
+                mm.machine.run_on(cpu);
+            }
+            Op::Map(number, stretch) => {
+                let (real, naive) = &mut self.processes[at(number)];
+                real.map_anon(stretch.bytes().0, stretch.range().len());
+                naive.map(stretch.range());
+            }
+            Op::Unmap(number, stretch) => {
+                let (real, naive) = &mut self.processes[at(number)];
+                let (addr, len) = stretch.bytes();
+                real.space.munmap(mm, addr, len).unwrap();
+                naive.unmap(stretch.range());
+            }
+            Op::Protect(number, stretch, prot) => {
+                let (real, naive) = &mut self.processes[at(number)];
+                let (addr, len) = stretch.bytes();
+                let prot = [Prot::empty(), Prot::READ, Prot::READ | Prot::WRITE][prot as usize % 3];
+                let done = real.space.mprotect(mm, addr, len, prot).is_ok();
+                assert_eq!(done, naive.protect(stretch.range(), prot));
+            }
+            Op::Discard(number, stretch) => {
+                let (real, naive) = &mut self.processes[at(number)];
+                let (addr, len) = stretch.bytes();
+                // ENOMEM where part of it is not mapped; the rest is discarded all the same.
+                let _ = real.space.madvise(mm, addr, len, MADV_DONTNEED);
+                naive.discard(stretch.range());
+            }
+            Op::Read(number, page) => self.compare(at(number), page % PAGES),
+            Op::Write(number, page) => self.write(at(number), page % PAGES, value),
+            Op::Fill(number, stretch) => {
+                stretch.range().for_each(|page| self.write(at(number), page, value.wrapping_add(page as u8)));
+            }
+            Op::WriteShared(number, page) => {
+                let page = page % SHARED_PAGES;
+                self.processes[at(number)].0.write(SHARED + page * PAGE, value).unwrap();
+                self.shared[page] = value;
+            }
+            Op::Fork(number) if alive < PROCESSES => {
+                let (real, naive) = &mut self.processes[at(number)];
+                let child = (real.fork().unwrap(), naive.clone());
+                self.processes.push(child);
+            }
+            Op::Exit(number) if alive > 1 => self.processes.remove(at(number)).0.exit(),
+            Op::Fork(_) | Op::Exit(_) => {}
+        }
+    }
+
+    fn write(&mut self, number: usize, page: usize, value: u8) {
+        let (real, naive) = &mut self.processes[number];
+        assert_eq!(real.write(AREA + page * PAGE, value), naive.write(page, value), "store to page {page}");
+    }
+
+    fn compare(&mut self, number: usize, page: usize) {
+        let (real, naive) = &mut self.processes[number];
+        assert_eq!(real.read(AREA + page * PAGE), naive.read(page), "process {number}, page {page}");
+    }
+
+    /// Compares every page of every process, then ends them all.
+    pub fn finish(mut self) {
+        for number in 0..self.processes.len() {
+            (0..PAGES).for_each(|page| self.compare(number, page));
+            for page in 0..SHARED_PAGES {
+                let seen = self.processes[number].0.read(SHARED + page * PAGE);
+                assert_eq!(seen, Ok(self.shared[page]), "process {number}, shared page {page}");
+            }
+        }
+        self.processes.into_iter().for_each(|(real, _)| real.exit());
+    }
+}
+
+/// Runs `ops` from the beginning to the end, on a machine whose frames must all be free again afterwards.
+pub fn run(mm: &Mm<HostMachine>, ops: impl IntoIterator<Item = Op>) {
+    let (free, tables) = (mm.free_pages_everywhere(), mm.table_pages());
+    let mut world = World::new(mm);
+    ops.into_iter().for_each(|op| world.step(op));
+    world.finish();
+    assert_eq!((mm.free_pages_everywhere(), mm.table_pages()), (free, tables), "frames or tables leaked");
+}
