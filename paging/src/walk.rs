@@ -204,24 +204,25 @@ impl<M: Mmu> Iterator for Tables<'_, M> {
     }
 }
 
-/// Unlinks the tables below `root` that translate nothing outside `start..end`; the top-level table stays. Their
-/// entries are empty already. `unlinked` receives each; it may be freed after a flush of the whole address space.
+/// Unlinks the tables on the way to `start..end` that translate nothing outside `floor..ceiling`; the top-level table
+/// stays. The caller knows that no entry between `floor` and `ceiling` is in use. `unlinked` receives each table after
+/// those below it; it may be freed after a flush of the whole address space. Linux: `free_pgd_range`.
 pub fn unlink_tables<M: Mmu>(
     mmu: &M,
     root: PhysAddr,
-    start: VirtAddr,
-    end: VirtAddr,
+    (start, end): (VirtAddr, VirtAddr),
+    (floor, ceiling): (VirtAddr, VirtAddr),
     unlinked: &mut impl FnMut(PhysAddr),
 ) {
-    unlink_below(mmu, root, Level::TOP, start, end, unlinked);
+    unlink_below(mmu, root, Level::TOP, (start, end), (floor, ceiling), unlinked);
 }
 
 fn unlink_below<M: Mmu>(
     mmu: &M,
     table: PhysAddr,
     level: Level,
-    start: VirtAddr,
-    end: VirtAddr,
+    (start, end): (VirtAddr, VirtAddr),
+    keep: (VirtAddr, VirtAddr),
     unlinked: &mut impl FnMut(PhysAddr),
 ) {
     let Some(below) = level.next() else { return };
@@ -230,8 +231,8 @@ fn unlink_below<M: Mmu>(
         let next = level.entry_end(at);
         let slot = entry(table, level, at);
         if let Upper::Table(child) = Upper::decode(mmu.load(slot)) {
-            unlink_below(mmu, child, below, at, next.min(end), unlinked);
-            if at.is_aligned(level.entry_size()) && next <= end {
+            unlink_below(mmu, child, below, (at, next.min(end)), keep, unlinked);
+            if at.align_down(level.entry_size()) >= keep.0 && next <= keep.1 {
                 mmu.count(Event::PteStores, 1);
                 mmu.store(slot, 0);
                 unlinked(child);
@@ -241,39 +242,19 @@ fn unlink_below<M: Mmu>(
     }
 }
 
-/// Visits the whole tree below `root`, children before parents: for taking apart an address space that no CPU
-/// translates through any more. `leaf` sees each last-level table with the address it begins at, `table` each table
-/// after its children, the root last.
-pub fn dismantle<M: Mmu>(
-    mmu: &M,
-    root: PhysAddr,
-    leaf: &mut impl FnMut(PteRef),
-    table: &mut impl FnMut(PhysAddr),
-) {
-    dismantle_below(mmu, root, Level::TOP, VirtAddr::new(0), leaf, table);
+/// How many tables there are below and including `root`.
+pub fn count_tables<M: Mmu>(mmu: &M, root: PhysAddr) -> usize {
+    count_below(mmu, root, Level::TOP)
 }
 
-fn dismantle_below<M: Mmu>(
-    mmu: &M,
-    page: PhysAddr,
-    level: Level,
-    base: VirtAddr,
-    leaf: &mut impl FnMut(PteRef),
-    table: &mut impl FnMut(PhysAddr),
-) {
-    match level.next() {
-        None => leaf(PteRef::in_table(page, base)),
-        Some(below) => {
-            for index in 0..PTES_PER_TABLE as u64 {
-                let slot = DescAddr::new(page.get() + 8 * index);
-                if let Upper::Table(child) = Upper::decode(mmu.load(slot)) {
-                    let va = base.add(index << level.shift());
-                    dismantle_below(mmu, child, below, va, leaf, table);
-                }
-            }
-        }
-    }
-    table(page);
+fn count_below<M: Mmu>(mmu: &M, table: PhysAddr, level: Level) -> usize {
+    let Some(below) = level.next() else { return 1 };
+    let slots = (0..PTES_PER_TABLE as u64).map(|index| DescAddr::new(table.get() + 8 * index));
+    let children = slots.map(|slot| match Upper::decode(mmu.load(slot)) {
+        Upper::Table(child) => count_below(mmu, child, below),
+        Upper::Absent | Upper::Block(_) => 0,
+    });
+    1 + children.sum::<usize>()
 }
 
 /// Calls `f` with every present last-level entry from `start` to before `end`, in order.
@@ -345,35 +326,33 @@ mod tests {
     }
 
     #[test]
-    fn only_tables_wholly_inside_are_unlinked() {
+    fn only_tables_wholly_between_floor_and_ceiling_are_unlinked() {
         let (sim, root) = setup();
         for va in [0x1f_f000, 0x20_0000, 0x40_0000] {
             let at = map(&sim, root, va);
             sim.store(at.desc(), 0);
         }
+        let va = VirtAddr::new;
         let mut freed = Vec::new();
-        unlink_tables(&sim, root, VirtAddr::new(0x1f_f000), VirtAddr::new(0x40_1000), &mut |t| freed.push(t));
+        let range = (va(0x1f_f000), va(0x40_1000));
+        unlink_tables(&sim, root, range, range, &mut |t| freed.push(t));
         assert_eq!(freed.len(), 1);
-        assert!(lookup(&sim, root, VirtAddr::new(0x20_0000)).is_none());
-        assert!(lookup(&sim, root, VirtAddr::new(0x1f_f000)).is_some());
-        assert!(lookup(&sim, root, VirtAddr::new(0x40_0000)).is_some());
+        assert!(lookup(&sim, root, va(0x20_0000)).is_none());
+        assert!(lookup(&sim, root, va(0x1f_f000)).is_some());
+        assert!(lookup(&sim, root, va(0x40_0000)).is_some());
         freed.clear();
-        unlink_tables(&sim, root, VirtAddr::new(0), VirtAddr::new(1 << 48), &mut |t| freed.push(t));
-        assert_eq!(freed.len(), 4, "two last-level tables, their level 2 and their level 1");
+        // Only the tables on the way to the range are looked at, however wide the gap around it.
+        unlink_tables(&sim, root, (va(0x1f_f000), va(0x20_0000)), (va(0), va(1 << 48)), &mut |t| {
+            freed.push(t)
+        });
+        assert_eq!(freed.len(), 3, "a last-level table, its level 2 and its level 1");
     }
 
     #[test]
-    fn dismantling_sees_every_table_once_root_last() {
+    fn every_table_is_counted_once() {
         let (sim, root) = setup();
         map(&sim, root, 0x1f_f000);
         map(&sim, root, 0xffff_ffff_f000);
-        let (mut leaves, mut pages) = (Vec::new(), Vec::new());
-        dismantle(&sim, root, &mut |at| leaves.push(at.va().get()), &mut |page| pages.push(page));
-        assert_eq!(leaves, [0, 0xffff_ffe0_0000]);
-        assert_eq!(pages.len(), 7);
-        assert_eq!(pages.last(), Some(&root));
-        pages.sort();
-        pages.dedup();
-        assert_eq!(pages.len(), 7);
+        assert_eq!(count_tables(&sim, root), 7);
     }
 }

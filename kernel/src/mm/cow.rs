@@ -89,7 +89,8 @@ impl<M: Machine> Mm<M> {
     }
 
     /// The entries that become writable together with `at`, whose entry is `pte`: those of its block that map the
-    /// same folio, in step and write-protected alike. A folded block is always wholly among them.
+    /// same folio, in step and write-protected alike. A folded block is wholly among them: all of it maps the folio,
+    /// and all mappings of the folio were found in this VMA.
     fn reusable_run(&self, vma: &Vma, at: PteRef, pte: Pte, folio: FolioSpan) -> (PteRef, usize) {
         let block = at.cont_start();
         if pte.is_cont() {

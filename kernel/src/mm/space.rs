@@ -1,8 +1,9 @@
 //! One process's address space: its tables, its VMAs, and how it comes to life and ends.
 
+use paging::batch::pte_batch_hint;
 use paging::contpte::ptep_get_raw;
-use paging::walk::{PteRef, dismantle, for_each_present};
-use paging::{Asid, CONT_PTES, Event, PAGE_SIZE, PTES_PER_TABLE, Pfn, PhysAddr, VirtAddr};
+use paging::walk::{PteRef, count_tables, for_each_present, tables, unlink_tables};
+use paging::{Asid, CONT_PTES, Event, PAGE_SIZE, Pfn, PhysAddr, VirtAddr};
 
 use core::ops::ControlFlow;
 
@@ -98,7 +99,7 @@ impl AddressSpace {
     /// Adds up what is mapped, by reading the tables.
     pub fn usage<M: Machine>(&self, mm: &Mm<M>) -> Usage {
         let mut usage = Usage { rss_pages: self.rss, ..Usage::default() };
-        dismantle(&mm.machine, self.root, &mut |_| (), &mut |_| usage.table_pages += 1);
+        usage.table_pages = count_tables(&mm.machine, self.root);
         for_each_present(&mm.machine, self.root, VirtAddr::new(0), USER_END, |_, pte| {
             usage.contpte_pages += usize::from(pte.is_cont());
             ControlFlow::Continue(())
@@ -116,38 +117,41 @@ impl AddressSpace {
         if !self.asid().is_none() {
             paging::flush::issue_asid(&mm.machine, self.asid()).sync(&mm.machine);
         }
-        dismantle(
-            &mm.machine,
-            self.root,
-            &mut |first| release_table(mm, first),
-            // `dismantle` is done with a table when it hands it over.
-            &mut |table| mm.free_table(table),
-        );
+        for (index, vma) in self.vmas.iter().enumerate() {
+            for (first, nr) in tables(&mm.machine, self.root, vma.start, vma.end) {
+                release_entries(mm, first, nr);
+            }
+            // Tables that the next VMA shares are left to it.
+            let ceiling = self.vmas.get(index + 1).map_or(USER_END, |next| next.start);
+            let (range, rest) = ((vma.start, vma.end), (VirtAddr::new(0), ceiling));
+            unlink_tables(&mm.machine, self.root, range, rest, &mut |table| mm.free_table(table));
+        }
+        mm.free_table(self.root);
         self.vmas.remove(VirtAddr::new(0), USER_END, |vma| release_vma(mm, vma));
     }
 }
 
-/// Drops the mappings of all entries of a last-level table, by runs of one folio.
-fn release_table<M: Machine>(mm: &Mm<M>, first: PteRef) {
+/// Drops the mappings of the `nr` entries from `first`, which lie in one table, by runs of one folio.
+fn release_entries<M: Machine>(mm: &Mm<M>, first: PteRef, nr: usize) {
     let mut run = (Pfn::new(0), 0);
     let mut index = 0;
-    while index < PTES_PER_TABLE {
+    while index < nr {
         let pte = ptep_get_raw(&mm.machine, first.add(index));
         if !pte.is_present() || pte.is_special() {
             index += 1;
             continue;
         }
         let folio = mm.frames.folio(pte.pfn());
-        // Entries of a folded block map one folio throughout.
-        let nr = if pte.is_cont() { CONT_PTES } else { 1 };
+        // Entries of a folded block map one folio throughout; a block may go on in the next VMA.
+        let pages = pte_batch_hint(first.add(index), pte).min(nr - index);
         if run.0 != folio.head {
             if run.1 > 0 {
                 mm.folio_remove_mappings(run.0, run.1);
             }
             run = (folio.head, 0);
         }
-        run.1 += nr as u32;
-        index += nr;
+        run.1 += pages as u32;
+        index += pages;
     }
     if run.1 > 0 {
         mm.folio_remove_mappings(run.0, run.1);

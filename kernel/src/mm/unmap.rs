@@ -38,12 +38,14 @@ impl AddressSpace {
         let mut unmapped = Unmapped::new(mm, self.asid());
         self.zap(mm, start, end, &mut unmapped);
         self.vmas.remove(start, end, |vma| release_vma(mm, vma));
-        // Tables that no neighbour needs either: the range widened to where the neighbours begin.
+        // Tables that no neighbour needs either: up to where those end and begin.
         let next = self.vmas.index_at(start);
-        let floor = next.checked_sub(1).and_then(|index| self.vmas.get(index)).map(|vma| vma.end);
-        let ceiling = self.vmas.get(next).map(|vma| vma.start);
-        let (floor, ceiling) = (floor.unwrap_or(VirtAddr::new(0)), ceiling.unwrap_or(USER_END));
-        self.unlink(mm, start, end, floor, ceiling, &mut unmapped);
+        let below = next.checked_sub(1).and_then(|index| self.vmas.get(index));
+        let floor = below.map_or(VirtAddr::new(0), |vma| vma.end);
+        let ceiling = self.vmas.get(next).map_or(USER_END, |vma| vma.start);
+        unlink_tables(&mm.machine, self.root, (start, end), (floor, ceiling), &mut |table| {
+            unmapped.table(table)
+        });
         unmapped.finish();
         Ok(())
     }
@@ -90,23 +92,5 @@ impl AddressSpace {
             self.rss -= batch.nr;
             index += batch.nr;
         }
-    }
-
-    /// Unlinks the tables that only `start..end` needed; nothing is mapped between `floor` and `ceiling` any more.
-    fn unlink<M: Machine>(
-        &self,
-        mm: &Mm<M>,
-        start: VirtAddr,
-        end: VirtAddr,
-        floor: VirtAddr,
-        ceiling: VirtAddr,
-        unmapped: &mut Unmapped<'_, M>,
-    ) {
-        // Widening beyond the outermost table of the range would walk upper tables for nothing, so it stops at the
-        // top-level entries around it.
-        let top = paging::Level::TOP.entry_size();
-        let from = floor.max(start.align_down(top));
-        let to = ceiling.min(end.align_up(top));
-        unlink_tables(&mm.machine, self.root, from, to, &mut |table| unmapped.table(table));
     }
 }

@@ -3,6 +3,8 @@
 //! Whatever can fail comes before the child is in the process table; what was acquired until then is released on the
 //! way out. The parent runs on, the child is queued behind everybody else.
 
+use core::ptr::NonNull;
+
 use super::process::{self, Parts, Process};
 use super::room::Room;
 use super::{Pid, TABLE, sched};
@@ -52,28 +54,26 @@ pub(crate) fn fork(frame: &TrapFrame, differences: Differences) -> Result<Pid> {
     }
     let child = room.fill(parts, Some(mm), Context::new(child_frame as usize, child_start, 0));
     // SAFETY: just made, and nobody else knows of it.
-    let child = unsafe { child.as_ref() };
+    let task = unsafe { child.as_ref() }.task_ref();
     // SAFETY: it stays alive until it is reaped, after its removal from the table.
-    match unsafe { TABLE.lock().insert(child.task_ref(), Some(me.task_ref())) } {
-        Ok(pid) => {
-            sched::enqueue(child.task_ref());
-            Ok(pid)
-        }
-        Err(error) => {
-            discard(child);
-            Err(error)
-        }
+    let inserted = unsafe { TABLE.lock().insert(task, Some(me.task_ref())) };
+    match inserted {
+        Ok(_) => sched::enqueue(task),
+        Err(_) => discard(child),
     }
+    inserted
 }
 
 /// Undoes the creation of a process that is not in the table.
 #[cold]
-fn discard(child: &Process) {
-    if let Some(mm) = child.mm.lock().take() {
+fn discard(child: NonNull<Process>) {
+    // SAFETY: alive until the next statement, and nobody else knows of it.
+    let (task, mm) = unsafe { (child.as_ref().task_ref(), child.as_ref().mm.lock().take()) };
+    if let Some(mm) = mm {
         mm.destroy(crate::mm());
     }
     // SAFETY: not in the table and never run, so nobody else can reach it.
-    unsafe { process::free(child.task_ref()) };
+    unsafe { process::free(task) };
 }
 
 /// Where a child's kernel stack begins: finish the switch to it, then leave for EL0.

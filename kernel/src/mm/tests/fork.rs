@@ -251,3 +251,23 @@ fn shared_memory_stays_shared_and_the_zero_page_is_not_counted() {
         parent.exit();
     });
 }
+
+#[test]
+fn a_block_that_reaches_into_another_vma_does_not_lend_it_write_permission() {
+    // After fork all entries are read-only, so a block can fold across VMAs of different permissions.
+    let mm = machine();
+    leaks_nothing(&mm, || {
+        let mut parent = Process::new(&mm);
+        parent.map_anon(BASE, 16);
+        fill(&mut parent, BASE, 16, 1);
+        parent.space.mprotect(&mm, BASE, 15 * PAGE, Prot::READ).unwrap();
+        let mut child = parent.fork().unwrap();
+        assert_eq!(folded(&child, BASE, 16), 16);
+        parent.exit();
+        child.write(BASE + 15 * PAGE, 77).unwrap();
+        assert!(!child.pte(BASE + 14 * PAGE).is_writable());
+        assert_eq!(child.write(BASE + 3 * PAGE, 1), Err(FaultError::AccErr));
+        check(&mut child, BASE, 15, 1);
+        child.exit();
+    });
+}
