@@ -4,9 +4,9 @@
 #   APPEND="..."  the kernel's command line, for example pleat.batch=off
 #   ARGS="..."    what init runs instead of the storm, for example "utest , echo hello"
 
-export CPU MEM GIC EL2 SMP TIMEOUT V APPEND ARGS
+export CPU MEM GIC EL2 SMP TIMEOUT V APPEND ARGS QEMU
 
-.PHONY: help run test bench matrix debug image lint doc clean
+.PHONY: help run test bench matrix referee tlb mutants debug image lint doc clean
 .NOTPARALLEL:
 
 help:
@@ -14,6 +14,9 @@ help:
 	@echo 'make test    the tests on the host, then the boot matrix'
 	@echo 'make bench   the fork storm over all folio sizes; target/pleat/bench.jsonl'
 	@echo 'make matrix  the boot matrix alone'
+	@echo 'make referee the architecture'\''s rules, over the booted kernel; needs QEMU 9.2'
+	@echo 'make tlb     TLB misses by folio size, with and without the contiguous bit; QEMU 9.2'
+	@echo 'make mutants plants known bugs one by one: each must be caught; QEMU=1 boots each as well'
 	@echo 'make debug   boot, waiting for gdb'
 	@echo 'make image   target/pleat/{Image,initramfs.cpio,pleat.elf}'
 	@echo 'make lint    rustfmt and clippy'
@@ -25,6 +28,15 @@ run test bench matrix debug:
 	@scripts/setup.sh
 	@scripts/image.sh
 	@scripts/$@.sh
+
+referee tlb:
+	@scripts/setup.sh plugins
+	@scripts/image.sh
+	@scripts/$@.sh
+
+mutants:
+	@scripts/setup.sh $(if $(QEMU),plugins,rust)
+	@scripts/mutants.sh
 
 image:
 	@scripts/setup.sh rust

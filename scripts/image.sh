@@ -29,7 +29,7 @@ programs=$cargo_target/aarch64-unknown-none/release
 "$pack" image "$elf" "$out/Image"
 cp "$elf" "$out/pleat.elf"
 set -- "init=$programs/init"
-for program in storm utest echo; do set -- "$@" "bin/$program=$programs/$program"; done
+for program in storm utest touch echo; do set -- "$@" "bin/$program=$programs/$program"; done
 for file in $(cd user/initramfs && find . -type f); do
     set -- "$@" "${file#./}=user/initramfs/$file"
 done

@@ -12,6 +12,8 @@ cargo fmt --all --check
 clippy --workspace --exclude pleat --all-targets
 clippy --target aarch64-unknown-none-softfloat -p paging -p kernel -p pleat
 clippy --target aarch64-unknown-none -p user
+cargo fmt --all --check --manifest-path tools/referee/Cargo.toml
+clippy --manifest-path tools/referee/Cargo.toml --all-targets
 # Nobody has to have it.
 if command -v shellcheck >/dev/null; then
     shellcheck -x scripts/*.sh scripts/setup/*.sh scripts/test/*.sh .ci/run

@@ -9,7 +9,7 @@
 #   IMAGE=, INITRD=  the files; target/pleat/...      TIMEOUT=120   seconds; 0: none
 #   APPEND=          the kernel's command line        LOG=          a file that gets the serial output, too
 #   GDB=             1: wait for a debugger on :1234  V=            1: print the command
-#   QEMU=            the program, qemu-system-aarch64
+#   QEMU=            the program, qemu-system-aarch64 PLUGIN=       -plugin; scripts/plugin.sh prints it
 set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname -- "$0")/common.sh"
@@ -45,6 +45,7 @@ if [ -n "$monitor" ]; then set -- "$@" -mon chardev=console; fi
 if [ -n "${APPEND:-}" ]; then set -- "$@" -append "$APPEND"; fi
 # sleep=off: virtual time jumps over idle periods instead of waiting for the host's clock.
 if [ "${ICOUNT:-}" = 1 ]; then set -- "$@" -icount shift=0,sleep=off; fi
+if [ -n "${PLUGIN:-}" ]; then set -- "$@" -plugin "$PLUGIN"; fi
 if [ "${GDB:-}" = 1 ]; then set -- "$@" -s -S; fi
 
 if [ -n "${V:-}" ]; then note "$QEMU $*"; fi

@@ -3,6 +3,7 @@
 #
 #   setup.sh            everything: `make run`, `make test`
 #   setup.sh rust       the toolchain alone: `make lint`, `make doc`
+#   setup.sh plugins    as without an argument, but a QEMU that loads plugins: `make referee`, `make tlb`
 #   setup.sh packages   the system's packages alone, and writes nothing into the work tree: this is the one command
 #                       that somebody who is root runs for somebody who is not
 #
@@ -14,6 +15,8 @@ set -eu
 . "$root/scripts/setup/rust.sh"
 # shellcheck source=scripts/setup/packages.sh
 . "$root/scripts/setup/packages.sh"
+# shellcheck source=scripts/setup/plugins.sh
+. "$root/scripts/setup/plugins.sh"
 # shellcheck source=scripts/setup/apt.sh
 . "$root/scripts/setup/apt.sh"
 
@@ -28,6 +31,11 @@ rust)
     mkdir -p "$out"
     rust_setup
     host_linker_setup
+    ;;
+plugins)
+    mkdir -p "$out"
+    rust_setup
+    plugins_setup
     ;;
 packages)
     stamp=no

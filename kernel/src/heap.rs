@@ -1,59 +1,117 @@
-//! The kernel heap: `linked_list_allocator` over a window of kernel addresses that is mapped as it grows.
+//! The kernel heap: `linked_list_allocator` over a window of kernel addresses that is mapped as it grows, behind free
+//! lists of the common sizes (`size_classes.rs`), which make an allocation's cost independent of how many there are.
+//! Blocks of more than a page do not come from there but are frames of their own (`large.rs`).
 //!
-//! An allocation that finds no room maps more frames behind the end; when there are none it returns null, which
-//! callers turn into `ENOMEM`. The heap never shrinks.
+//! An allocation that finds no room maps more frames behind the end; when there are none it takes back what the free
+//! lists keep, and when that does not help it returns null, which callers turn into `ENOMEM`. The heap never shrinks.
 //!
 //! # Locking
 //! `HEAP` is a leaf. `GROWTH` is taken before it, before the kernel map's lock and before the frame source's, so whoever
 //! supplies frames must not allocate from the heap while holding a lock that its supplier function takes.
 
+mod large;
+
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
 
-use linked_list_allocator::Heap;
+use large::Answer;
+use linked_list_allocator::Heap as Holes;
 use paging::PAGE_SIZE;
 use spin::Mutex;
 
 use crate::arch::kmap::{self, Kind, frames};
 use crate::arch::layout::{HEAP_BASE, WINDOW_BYTES};
 use crate::errno::{Errno, Result};
+use crate::size_classes::{self, SizeClasses};
 
 /// How much the heap grows by at least, in bytes: often enough for many requests, small beside the smallest RAM.
 const GROWTH_BYTES: usize = 64 << 10;
 const PAGE: usize = PAGE_SIZE as usize;
 
-static HEAP: Mutex<Heap> = Mutex::new(Heap::empty());
+static HEAP: Mutex<Heap> = Mutex::new(Heap { classes: SizeClasses::new(), holes: Holes::empty() });
 
 /// The end of the mapped part of the window; 0 before [`init`].
 static GROWTH: Mutex<usize> = Mutex::new(0);
+
+struct Heap {
+    /// Freed blocks of the common sizes. As far as `holes` knows, they are in use.
+    classes: SizeClasses,
+    /// The rest of the free memory.
+    holes: Holes,
+}
+
+impl Heap {
+    #[inline]
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
+        let Some(class) = size_classes::class_of(layout) else {
+            return self.holes.allocate_first_fit(layout).ok();
+        };
+        match self.classes.take(class) {
+            None => self.holes.allocate_first_fit(size_classes::layout(class)).ok(),
+            kept => kept,
+        }
+    }
+
+    /// # Safety
+    /// The block came from `allocate` with the same layout, and is not used any more.
+    #[inline]
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        let class = size_classes::class_of(layout);
+        // SAFETY: `allocate` made a block of a class with that class's layout, whoever it was made for.
+        unsafe {
+            match class {
+                Some(class) if self.classes.keep(class, block) => {}
+                Some(class) => self.holes.deallocate(block, size_classes::layout(class)),
+                None => self.holes.deallocate(block, layout),
+            }
+        }
+    }
+
+    /// Makes holes of the blocks that the free lists keep, so that neighbours merge. False if they keep none.
+    #[cold]
+    fn give_back(&mut self) -> bool {
+        let some = self.classes.bytes() > 0;
+        while let Some((block, layout)) = self.classes.take_any() {
+            // SAFETY: allocated from the holes with this layout, and nobody's since it was freed.
+            unsafe { self.holes.deallocate(block, layout) };
+        }
+        some
+    }
+}
 
 struct KernelHeap;
 
 #[global_allocator]
 static ALLOCATOR: KernelHeap = KernelHeap;
 
-// SAFETY: the heap behind the lock hands out disjoint blocks with the size and alignment asked for; a null pointer
-// reports failure.
+// SAFETY: the heap behind the lock hands out disjoint blocks with at least the size and alignment asked for; a null
+// pointer reports failure.
 unsafe impl GlobalAlloc for KernelHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if let Answer::Done(block) = large::allocate(layout) {
+            return block.map_or(ptr::null_mut(), NonNull::as_ptr);
+        }
         loop {
             let size = {
                 let mut heap = HEAP.lock();
-                if let Ok(block) = heap.allocate_first_fit(layout) {
+                if let Some(block) = heap.allocate(layout) {
                     return block.as_ptr();
                 }
-                heap.size()
+                heap.holes.size()
             };
-            if grow(layout, size).is_err() {
+            if grow(layout, size).is_err() && !HEAP.lock().give_back() {
                 return ptr::null_mut();
             }
         }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if let Some(block) = NonNull::new(block) {
-            // SAFETY: the caller got the block from `alloc` with the same layout.
-            unsafe { HEAP.lock().deallocate(block, layout) };
+        let Some(block) = NonNull::new(block) else { return };
+        // SAFETY: the caller got the block from `alloc` with the same layout.
+        unsafe {
+            if !large::free(block, layout) {
+                HEAP.lock().deallocate(block, layout);
+            }
         }
     }
 }
@@ -70,23 +128,23 @@ pub unsafe fn init(pa: u64, bytes: usize) -> Result<()> {
     kmap::vmap(HEAP_BASE, pa, bytes, Kind::Data, frames::allocate)?;
     *end = HEAP_BASE + bytes;
     // SAFETY: freshly mapped memory in a window that only this module hands out; called once, says the caller.
-    unsafe { HEAP.lock().init(HEAP_BASE as *mut u8, bytes) };
+    unsafe { HEAP.lock().holes.init(HEAP_BASE as *mut u8, bytes) };
     Ok(())
 }
 
 /// Bytes in use and bytes mapped.
 pub fn usage() -> (usize, usize) {
     let heap = HEAP.lock();
-    (heap.used(), heap.size())
+    (heap.holes.used() - heap.classes.bytes(), heap.holes.size())
 }
 
 /// Maps enough behind the end for `layout`, unless the heap has grown since it had `size_before` bytes.
 fn grow(layout: Layout, size_before: usize) -> Result<()> {
     let mut end = GROWTH.lock();
-    if HEAP.lock().size() != size_before {
+    if HEAP.lock().holes.size() != size_before {
         return Ok(());
     }
-    let wanted = layout.size().checked_add(layout.align() + PAGE).ok_or(Errno::ENOMEM)?;
+    let wanted = layout.size().checked_add(layout.align() + PAGE).ok_or(Errno::ENOMEM)?; // a class's rest included
     let wanted = wanted.max(GROWTH_BYTES).checked_next_multiple_of(PAGE).ok_or(Errno::ENOMEM)?;
     if *end == 0 || wanted > HEAP_BASE + WINDOW_BYTES - *end {
         return Err(Errno::ENOMEM);
@@ -113,7 +171,7 @@ fn extend(end: &mut usize, grown: usize) -> Result<()> {
     *end += grown;
     if grown > 0 {
         // SAFETY: these bytes are mapped directly behind the heap's end, which the caller's lock makes ours to move.
-        unsafe { HEAP.lock().extend(grown) };
+        unsafe { HEAP.lock().holes.extend(grown) };
     }
     Ok(())
 }

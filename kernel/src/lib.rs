@@ -16,6 +16,8 @@ pub mod errno;
 pub mod fs;
 pub mod mm;
 pub mod proc;
+#[cfg(any(test, target_os = "none"))]
+mod size_classes;
 pub mod symbols;
 pub mod syscall;
 pub mod util;

@@ -55,7 +55,7 @@ fn start_mm(boot: &BootContext) {
         stop(format_args!("cannot manage {} KiB of free RAM: {error:?}", boot.usable.bytes() >> 10));
     }
     set_source(FrameSource {
-        allocate: || crate::mm().alloc_frames(0, Kind::Kernel, 0).map(|pfn| pfn.addr().get()),
+        allocate: |order| crate::mm().alloc_frames(order, Kind::Kernel, 0).map(|pfn| pfn.addr().get()),
         free: |pa| crate::mm().folio_put(Pfn::new(pa >> paging::PAGE_SHIFT)),
     });
     let batching = boot.cmdline.get("pleat.batch") != Some("off");

@@ -1,12 +1,13 @@
 # shellcheck shell=sh
 # What comes from the system's package manager: QEMU, and a C compiler, which Rust needs to link host programs.
 #
-# The stamp $out/qemu holds the path of the QEMU whose version was found good: asking it takes longer than all the
-# other checks.
+# The stamp $qemu_stamp holds the path of the QEMU whose version was found good: asking it takes longer than all the
+# other checks. Who needs more of QEMU raises the minimum and names another stamp.
 # shellcheck disable=SC2119,SC2120,SC2154 # optional arguments; root, out and stamp come from setup.sh
 
 QEMU_MINIMUM=7.2
 QEMU_PROGRAM=qemu-system-aarch64
+qemu_stamp=$out/qemu
 
 packages_setup() {
     missing=
@@ -27,10 +28,10 @@ have() {
 
 qemu_good() {
     path=$(command -v $QEMU_PROGRAM) || return 1
-    if [ -f "$out/qemu" ] && [ "$(cat "$out/qemu")" = "$path" ]; then return 0; fi
+    if [ -f "$qemu_stamp" ] && [ "$(cat "$qemu_stamp")" = "$path" ]; then return 0; fi
     # shellcheck disable=SC2046 # two words each
     version_at_least $(qemu_version) $(printf '%s' $QEMU_MINIMUM | tr . ' ') || return 1
-    if [ "$stamp" = yes ]; then printf '%s\n' "$path" >"$out/qemu"; fi
+    if [ "$stamp" = yes ]; then printf '%s\n' "$path" >"$qemu_stamp"; fi
 }
 
 # "MAJOR MINOR" of the QEMU on the path, "0 0" if it will not say.

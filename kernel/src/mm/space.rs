@@ -3,7 +3,7 @@
 use paging::batch::pte_batch_hint;
 use paging::contpte::ptep_get_raw;
 use paging::walk::{PteRef, count_tables, for_each_present, tables, unlink_tables};
-use paging::{Asid, CONT_PTES, Event, PAGE_SIZE, Pfn, PhysAddr, VirtAddr};
+use paging::{Asid, Barrier, CONT_PTES, Event, PAGE_SIZE, Pfn, PhysAddr, VirtAddr};
 
 use core::ops::ControlFlow;
 
@@ -82,6 +82,11 @@ impl AddressSpace {
 
     /// Lets this CPU run user code in this address space from the next exception return on.
     pub fn activate<M: Machine>(&self, mm: &Mm<M>) {
+        // Tables that no CPU translated through may have been changed without any barrier (a fork's copy, or an unmap
+        // before the first run). The walkers must see that before they can start from this root; else they could
+        // cache the way to a table that is gone, and no TLBI would ever come for it.
+        mm.count(Event::DsbIshst);
+        mm.machine.barrier(Barrier::DsbIshst);
         let asid = mm.asids.activate(&mm.machine, &self.context);
         mm.machine.set_user_table(self.root, asid);
     }

@@ -1,139 +1,162 @@
-//! A machine for host tests of memory management: `paging`'s simulated tables over real, aligned host memory.
+//! The machine of host tests: the model's simulated machine, whose TLBs take every liberty the architecture leaves and
+//! whose checker panics at the first rule that memory management breaks.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::cell::Cell;
 
+use model::machine::{Adversary, Machine as Model, MachineConfig};
 use paging::mmu::{Barrier, Features};
 use paging::tlbi::Tlbi;
 use paging::walk::lookup;
 use paging::{Asid, DescAddr, Event, Mmu, PAGE_SIZE, PhysAddr, Pte, VirtAddr};
 
 use super::fault::Access;
-use super::stats::Counters;
+use super::frame::Kind;
 use super::{AddressSpace, Backing, FaultError, Machine, MapFlags, MapRequest, Mm, PhysRange, Prot};
 
 /// The first address of the machine's RAM.
 pub const RAM: PhysAddr = PhysAddr::new(0x4000_0000);
 /// Frames of a machine made by [`machine`]: 16 MiB.
 pub const FRAMES: usize = 4096;
+/// CPUs of every machine.
+pub const CPUS: usize = 2;
 
-/// Host memory dressed up as a machine.
+/// The simulated machine, and which user table each of its CPUs has loaded.
 pub struct HostMachine {
-    ram: *mut u8,
-    layout: Layout,
-    features: Features,
-    cpu: AtomicUsize,
-    counters: Counters,
+    model: Model,
+    loaded: [Cell<PhysAddr>; CPUS],
+    /// A table of no entries: what a CPU has loaded that runs no process.
+    empty: Cell<PhysAddr>,
 }
 
 impl HostMachine {
-    /// A machine with `frames` frames.
-    pub fn new(frames: usize, features: Features) -> Self {
-        let layout = Layout::from_size_align(frames * PAGE_SIZE as usize, 2 << 20).unwrap();
-        // SAFETY: the layout is not empty.
-        let ram = unsafe { alloc_zeroed(layout) };
-        assert!(!ram.is_null());
-        HostMachine { ram, layout, features, cpu: AtomicUsize::new(0), counters: Counters::new() }
-    }
-
-    /// What follows runs on another CPU.
+    /// What follows runs on another CPU (0-based).
     pub fn run_on(&self, cpu: usize) {
-        self.cpu.store(cpu, Ordering::Relaxed);
+        self.model.run_on(cpu);
     }
 
     /// How often `event` was counted.
     pub fn counted(&self, event: Event) -> u64 {
-        self.counters.total(event)
+        self.model.counted(event)
     }
 
-    fn desc(&self, at: DescAddr) -> &AtomicU64 {
-        let ptr = self.ptr(PhysAddr::new(at.get())).cast::<AtomicU64>();
-        // SAFETY: `ptr` checked that the address is in RAM; descriptors are 8-byte aligned and only used as atomics.
-        unsafe { &*ptr }
+    /// Starts a new sequence of the adversary's choices.
+    pub fn choose_by(&self, adversary: Adversary) {
+        self.model.set_adversary(adversary);
     }
-}
 
-impl Drop for HostMachine {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout.
-        unsafe { dealloc(self.ram, self.layout) };
+    /// Every CPU for which `which` holds and that has `root` loaded switches to the empty table, as a CPU does whose
+    /// process exits or goes elsewhere.
+    fn leave(&self, root: PhysAddr, which: impl Fn(usize) -> bool) {
+        let here = self.model.cpu();
+        for cpu in (0..CPUS).filter(|cpu| which(*cpu) && self.loaded[*cpu].get() == root) {
+            self.model.run_on(cpu);
+            self.barrier(Barrier::DsbIshst);
+            self.set_user_table(self.empty.get(), Asid::NONE);
+        }
+        self.model.run_on(here);
     }
 }
 
 impl Mmu for HostMachine {
     fn load(&self, at: DescAddr) -> u64 {
-        self.desc(at).load(Ordering::Relaxed)
+        self.model.load(at)
     }
 
     fn store(&self, at: DescAddr, value: u64) {
-        self.desc(at).store(value, Ordering::Relaxed);
+        self.model.store(at, value);
     }
 
     fn swap(&self, at: DescAddr, value: u64) -> u64 {
-        self.desc(at).swap(value, Ordering::Relaxed)
+        self.model.swap(at, value)
     }
 
     fn compare_exchange(&self, at: DescAddr, old: u64, new: u64) -> Result<(), u64> {
-        self.desc(at).compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed).map(|_| ())
+        self.model.compare_exchange(at, old, new)
     }
 
-    fn barrier(&self, _: Barrier) {}
+    fn barrier(&self, barrier: Barrier) {
+        self.model.barrier(barrier);
+    }
 
-    fn tlbi(&self, _: Tlbi) {}
+    fn tlbi(&self, tlbi: Tlbi) {
+        self.model.tlbi(tlbi);
+    }
 
     fn features(&self) -> Features {
-        self.features
+        self.model.features()
     }
 
     fn count(&self, event: Event, n: u64) {
-        self.counters.add(self.cpu(), event, n);
+        self.model.count(event, n);
     }
 }
 
-// SAFETY: `ptr` stays inside the allocation, which lives as long as the machine and is 2 MiB-aligned like RAM; a
-// test uses its machine from one thread.
+// SAFETY: the model's memory is one allocation that lives as long as it does, 2 MiB-aligned like its first address; a
+// machine is used from one thread, which acts for one CPU at a time.
 unsafe impl Machine for HostMachine {
     fn ptr(&self, pa: PhysAddr) -> *mut u8 {
-        let offset = (pa.get() - RAM.get()) as usize;
-        assert!(offset < self.layout.size(), "{pa:?} is not RAM");
-        self.ram.wrapping_add(offset)
+        self.model.ptr(pa)
     }
 
     fn pa(&self, ptr: *mut u8) -> PhysAddr {
-        RAM.add((ptr as usize - self.ram as usize) as u64)
+        self.model.pa(ptr)
     }
 
     fn zero(&self, pa: PhysAddr, bytes: usize) {
-        // SAFETY: the caller's frames are in RAM and its own.
-        unsafe { self.ptr(pa).write_bytes(0, bytes) };
+        self.model.zero(pa, bytes);
     }
 
     fn copy(&self, to: PhysAddr, from: PhysAddr, bytes: usize) {
-        // SAFETY: as for zero; the ranges do not overlap.
-        unsafe { self.ptr(to).copy_from_nonoverlapping(self.ptr(from), bytes) };
+        self.model.copy(to, from, bytes);
     }
 
-    fn sync_icache(&self, _: PhysAddr, _: usize) {}
+    fn sync_icache(&self, pa: PhysAddr, bytes: usize) {
+        self.model.sync_icache(pa, bytes);
+    }
 
     fn cpu(&self) -> usize {
-        self.cpu.load(Ordering::Relaxed)
+        self.model.cpu()
     }
 
-    fn set_user_table(&self, _: PhysAddr, _: Asid) {}
+    fn set_user_table(&self, root: PhysAddr, asid: Asid) {
+        self.loaded[self.model.cpu()].set(root);
+        self.model.set_user_table(root, asid);
+    }
 
-    fn flush_local(&self) {}
+    fn flush_local(&self) {
+        self.model.flush_local();
+    }
 }
 
-/// Memory management over a fresh machine of [`FRAMES`] frames.
+/// Memory management over a fresh machine of [`FRAMES`] frames, without hardware access flag and dirty state.
 pub fn machine() -> Mm<HostMachine> {
     sized(FRAMES)
 }
 
-/// Memory management over a fresh machine of `frames` frames.
+/// Memory management over a fresh machine of `frames` frames, without hardware access flag and dirty state.
 pub fn sized(frames: usize) -> Mm<HostMachine> {
-    let machine = HostMachine::new(frames, Features { tlbi_range: true, ..Features::default() });
-    let mut mm = Mm::new(machine);
-    mm.take_over(&[PhysRange { start: RAM, bytes: frames as u64 * PAGE_SIZE }], 16).unwrap();
+    with(frames, MachineConfig::default())
+}
+
+/// Memory management over a fresh machine of `frames` frames that is otherwise as `config` says.
+pub fn with(frames: usize, config: MachineConfig) -> Mm<HostMachine> {
+    let bytes = frames as u64 * PAGE_SIZE;
+    let config = MachineConfig {
+        cpus: CPUS,
+        ram_base: RAM.get(),
+        ram_bytes: bytes as usize,
+        panic_on_violation: true,
+        ..config
+    };
+    let model = Model::new(config);
+    let none = PhysAddr::new(0);
+    let mut mm = Mm::new(HostMachine {
+        model,
+        loaded: [const { Cell::new(PhysAddr::new(0)) }; CPUS],
+        empty: Cell::new(none),
+    });
+    mm.take_over(&[PhysRange { start: RAM, bytes }], 16).unwrap();
+    mm.machine.empty.set(mm.alloc_zeroed_frame(Kind::Kernel).unwrap().addr());
     // What the first address space needs once and for all is not a leak of the test that makes it.
     mm.asids.prepare().unwrap();
     mm
@@ -150,13 +173,12 @@ pub struct Process<'m> {
 impl<'m> Process<'m> {
     /// A process with nothing mapped.
     pub fn new(mm: &'m Mm<HostMachine>) -> Self {
-        let space = AddressSpace::new(mm).unwrap();
-        space.activate(mm);
-        Process { mm, space }
+        Process { mm, space: AddressSpace::new(mm).unwrap() }
     }
 
     /// Maps private anonymous memory of `pages` pages at `addr`, readable and writable.
     pub fn map_anon(&mut self, addr: usize, pages: usize) {
+        self.enter();
         let request = MapRequest {
             addr,
             len: pages * PAGE_SIZE as usize,
@@ -173,43 +195,53 @@ impl<'m> Process<'m> {
         at.map_or(Pte::NONE, |at| Pte::from_raw(self.mm.machine.load(at.desc())))
     }
 
-    fn resolve(&mut self, addr: usize, access: Access) -> Result<*mut u8, FaultError> {
-        for _ in 0..8 {
-            let pte = self.pte(addr);
-            let permitted = pte.is_valid()
-                && pte.is_young()
-                && (access != Access::Write || pte.is_hw_dirty())
-                && (access != Access::Exec || pte.is_user_exec());
-            if permitted {
-                return Ok(self.mm.machine.ptr(pte.pfn().addr().add(addr as u64 % PAGE_SIZE)));
+    /// Lets it run on this CPU, and on no other: as before any system call it makes.
+    pub fn enter(&self) {
+        let machine = &self.mm.machine;
+        let (here, root) = (machine.cpu(), self.space.root());
+        if machine.loaded[here].get() != root {
+            machine.leave(root, |cpu| cpu != here);
+            self.space.activate(self.mm);
+        }
+    }
+
+    /// Does `access` on this CPU until it no longer faults.
+    fn until_done<T>(
+        &mut self,
+        addr: usize,
+        kind: Access,
+        access: impl Fn(&Model, usize) -> Result<T, model::machine::Fault>,
+    ) -> Result<T, FaultError> {
+        self.enter();
+        let machine = &self.mm.machine;
+        for _ in 0..16 {
+            match access(&machine.model, machine.cpu()) {
+                Ok(value) => return Ok(value),
+                Err(_) => self.space.fault(self.mm, addr, kind)?,
             }
-            self.space.fault(self.mm, addr, access)?;
         }
         panic!("an endless fault loop at {addr:#x}: {:?}", self.pte(addr));
     }
 
     /// Loads a byte.
     pub fn read(&mut self, addr: usize) -> Result<u8, FaultError> {
-        // SAFETY: `resolve` gives a pointer into RAM.
-        Ok(unsafe { self.resolve(addr, Access::Read)?.read() })
+        self.until_done(addr, Access::Read, |model, cpu| model.load_user(cpu, addr as u64))
     }
 
     /// Stores a byte.
     pub fn write(&mut self, addr: usize, value: u8) -> Result<(), FaultError> {
-        // SAFETY: as for read.
-        unsafe { self.resolve(addr, Access::Write)?.write(value) };
-        Ok(())
+        self.until_done(addr, Access::Write, |model, cpu| model.store_user(cpu, addr as u64, value))
     }
 
     /// Forks.
     pub fn fork(&mut self) -> crate::errno::Result<Process<'m>> {
-        let space = self.space.fork(self.mm)?;
-        space.activate(self.mm);
-        Ok(Process { mm: self.mm, space })
+        self.enter();
+        Ok(Process { mm: self.mm, space: self.space.fork(self.mm)? })
     }
 
     /// Exits.
     pub fn exit(self) {
+        self.mm.machine.leave(self.space.root(), |_| true);
         self.space.destroy(self.mm);
     }
 }

@@ -15,12 +15,14 @@ mod fork;
 mod kernel_map;
 mod memory;
 mod sandbox;
+mod string;
 
 use harness::{Failure, Outcome, Test, test};
 
 /// All tests, in the order in which they run: each may rely on what those before it showed.
 const TESTS: &[&[Test]] = &[
     kernel_map::TESTS,
+    string::TESTS,
     descriptors::TESTS,
     flush::TESTS,
     contpte::TESTS,

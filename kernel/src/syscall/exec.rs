@@ -11,7 +11,8 @@ use crate::proc::exec;
 /// Bytes of a path, its NUL included (Linux: `PATH_MAX`).
 const PATH_MAX: usize = 4096;
 
-/// execve(path, argv, envp). A null `argv` or `envp` is an empty list, as in Linux.
+/// execve(path, argv, envp). A null `argv` or `envp` is an empty list, and a program without arguments gets an empty one
+/// for its name, as in Linux (fs/exec.c, do_execveat_common): programs rely on argv[0].
 pub fn execve(args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
     let mut path = Vec::new();
     path.try_reserve_exact(PATH_MAX)?;
@@ -22,7 +23,10 @@ pub fn execve(args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
         return Err(Errno::ENOENT);
     }
     let mut budget = crate::proc::args::ARG_MAX;
-    let argv = copy_strings(args[1], &mut budget)?;
+    let mut argv = copy_strings(args[1], &mut budget)?;
+    if argv.is_empty() {
+        argv.finish_last()?;
+    }
     let envp = copy_strings(args[2], &mut budget)?;
     exec::exec(&path, &argv, &envp, frame)?;
     Ok(0)

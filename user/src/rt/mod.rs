@@ -5,11 +5,13 @@
 //! - [`counter`]: the counters EL0 may read, and the calibration loop;
 //! - [`image`]: where the program's own segments are (no assembly, but the linker script's symbols);
 //! - [`fork`]: the timed fork and the fork that leaves the parent's stack alone;
+//! - [`marker`]: marks for whoever watches the machine from outside;
 //! - [`registers`]: what tests need to see of the register file and to provoke of faults.
 
 pub mod counter;
 pub mod fork;
 pub mod image;
+pub mod marker;
 pub mod registers;
 pub mod start;
 pub mod syscall;

@@ -177,6 +177,20 @@ pub fn privileged() {
     core::hint::black_box(value);
 }
 
+/// Reads the debug communications channel, which no program may: SIGILL.
+pub fn debug_channel() {
+    let value: u64;
+    // SAFETY: reading the channel's status has no side effect; where it traps, the process does not survive it.
+    unsafe { asm!("mrs {}, mdccsr_el0", out(reg) value, options(nomem, nostack)) };
+    core::hint::black_box(value);
+}
+
+/// WFI. Kernels do not let a program wait that way, so it comes back at once.
+pub fn wait_for_interrupt() {
+    // SAFETY: a hint.
+    unsafe { asm!("wfi", options(nomem, nostack)) };
+}
+
 /// Jumps to `address` as to a function without arguments.
 ///
 /// # Safety

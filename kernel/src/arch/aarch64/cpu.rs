@@ -20,7 +20,8 @@ pub fn init(id: usize) {
     CPACR_EL1.write(CPACR_EL1::FPEN::TrapNothing);
     // EL0 reads CNTVCT_EL0 and CNTFRQ_EL0, and no timer.
     CNTKCTL_EL1.write(CNTKCTL_EL1::EL0VCTEN::TrappedNone);
-    MDSCR_EL1.set(0);
+    // No debugging, and no debug communications channel for EL0: one process could read what another left there.
+    MDSCR_EL1.write(MDSCR_EL1::TDCC::SET);
     if features().pmu {
         enable_cycle_counter();
     }

@@ -56,6 +56,8 @@ macro_rules! classes {
 classes! {
     /// Undefined instruction, or no reason known.
     UNKNOWN = 0x00, "undefined instruction or unknown reason";
+    /// WFI at EL0.
+    TRAPPED_WAIT = 0x01, "trapped WFI or WFE";
     /// FP or SIMD access while trapped.
     FP_ACCESS = 0x07, "access to FP or SIMD registers";
     /// Branch target exception (BTI).

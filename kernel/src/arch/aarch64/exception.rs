@@ -15,8 +15,14 @@ pub(super) extern "C" fn el0_svc(frame: &mut TrapFrame) {
 
 /// Any other synchronous exception from EL0.
 pub(super) extern "C" fn el0_sync(frame: &mut TrapFrame, esr: u64, far: u64) {
-    let fault = UserFault::decode(esr, far, frame.pc, frame.sp);
-    crate::proc::user_fault(frame, fault);
+    if Esr(esr).class() == Esr::TRAPPED_WAIT {
+        // A wait may end for any reason, so ending it at once is right (Linux: arch/arm64/kernel/traps.c, wfi_handler).
+        frame.pc += 4;
+        crate::proc::yield_now();
+    } else {
+        let fault = UserFault::decode(esr, far, frame.pc, frame.sp);
+        crate::proc::user_fault(frame, fault);
+    }
     crate::proc::before_user_return(frame);
 }
 

@@ -24,6 +24,7 @@ pub mod random;
 pub mod report;
 mod semihosting;
 mod stack;
+mod string;
 pub mod time;
 pub mod tls;
 pub mod translation;

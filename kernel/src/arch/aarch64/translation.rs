@@ -46,7 +46,8 @@ pub const SCTLR_OFF: u64 = SCTLR_RES1 | SCTLR_SPAN;
 
 /// SCTLR_EL1 in operation, but for what depends on the CPU: SPAN and EPAN.
 ///
-/// EL0 may use DC ZVA, cache maintenance by address, CTR_EL0, WFI and WFE, as under Linux.
+/// EL0 may use DC ZVA, cache maintenance by address, CTR_EL0 and WFE, as under Linux. Its WFI traps, as there: the timer
+/// may be off, and then nothing would end the wait.
 pub const SCTLR_ON: u64 = SCTLR_RES1
     | SCTLR_EL1::M::Enable.value
     | SCTLR_EL1::C::Cacheable.value
@@ -56,8 +57,7 @@ pub const SCTLR_ON: u64 = SCTLR_RES1
     | SCTLR_EL1::DZE::DontTrap.value
     | SCTLR_EL1::UCT::DontTrap.value
     | SCTLR_EL1::UCI::DontTrap.value
-    | SCTLR_EL1::NTWE::DontTrap.value
-    | SCTLR_EL1::NTWI::DontTrap.value;
+    | SCTLR_EL1::NTWE::DontTrap.value;
 
 /// SCTLR_EL1.SPAN: exceptions to EL1 leave PSTATE.PAN alone. RES1 without FEAT_PAN; with it, clear, so that every
 /// exception sets PAN.

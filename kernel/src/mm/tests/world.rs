@@ -105,12 +105,14 @@ impl<'m> World<'m> {
             }
             Op::Unmap(number, stretch) => {
                 let (real, naive) = &mut self.processes[at(number)];
+                real.enter();
                 let (addr, len) = stretch.bytes();
                 real.space.munmap(mm, addr, len).unwrap();
                 naive.unmap(stretch.range());
             }
             Op::Protect(number, stretch, prot) => {
                 let (real, naive) = &mut self.processes[at(number)];
+                real.enter();
                 let (addr, len) = stretch.bytes();
                 let prot = [Prot::empty(), Prot::READ, Prot::READ | Prot::WRITE][prot as usize % 3];
                 let done = real.space.mprotect(mm, addr, len, prot).is_ok();
@@ -118,6 +120,7 @@ impl<'m> World<'m> {
             }
             Op::Discard(number, stretch) => {
                 let (real, naive) = &mut self.processes[at(number)];
+                real.enter();
                 let (addr, len) = stretch.bytes();
                 // ENOMEM where part of it is not mapped; the rest is discarded all the same.
                 let _ = real.space.madvise(mm, addr, len, MADV_DONTNEED);

@@ -1,9 +1,10 @@
 //! Faults end the process that caused them, with Linux's signal, and nobody else.
 
-use user::rt::registers::{RET, jump, privileged, undefined};
+use user::rt::registers::{RET, debug_channel, jump, privileged, undefined, wait_for_interrupt};
 use user::rt::start::Args;
 use user::sys::memory::{self, PAGE, PRIVATE, READ_WRITE};
 use user::sys::process::signal::{SIGILL, SIGSEGV};
+use user::sys::time;
 
 use crate::harness::{Outcome, Test, in_child, killed_by};
 use crate::{check, check_eq};
@@ -20,6 +21,7 @@ pub const TESTS: &[Test] = &[
     ("non-canonical addresses: SIGSEGV", odd_addresses),
     ("undefined instruction: SIGILL", undefined_instruction),
     ("system register access: SIGILL", system_register),
+    ("WFI does not wait", wait_instruction),
     ("endless recursion: SIGSEGV", endless_recursion),
     ("a child's fault leaves the parent alone", parent_survives),
 ];
@@ -92,7 +94,17 @@ fn undefined_instruction(_: Args) -> Outcome {
 }
 
 fn system_register(_: Args) -> Outcome {
-    killed_by(SIGILL, privileged)
+    killed_by(SIGILL, privileged)?;
+    killed_by(SIGILL, debug_channel)
+}
+
+fn wait_instruction(_: Args) -> Outcome {
+    // If each waited for the next interrupt, that would be a second: the harness looks every millisecond.
+    const WAITS: u64 = 1000;
+    let start = time::now_ns();
+    (0..WAITS).for_each(|_| wait_for_interrupt());
+    check!(time::now_ns() - start < WAITS * 300_000);
+    Ok(())
 }
 
 fn endless_recursion(_: Args) -> Outcome {

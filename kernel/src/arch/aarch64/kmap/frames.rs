@@ -1,4 +1,4 @@
-//! Where frames for the kernel's own mappings come from: tables, stacks, the heap.
+//! Where frames for the kernel's own mappings come from: tables, stacks, the heap and its large blocks.
 //!
 //! `mm` registers itself once it runs; before that there are none, and whoever asks gets an error.
 
@@ -6,12 +6,13 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use spin::Once;
 
-/// A supplier of 4 KiB frames.
+/// A supplier of 4 KiB frames and blocks of them.
 #[derive(Clone, Copy)]
 pub struct FrameSource {
-    /// Returns the physical address of a frame, with any content.
-    pub allocate: fn() -> Option<u64>,
-    /// Takes back a frame that `allocate` returned.
+    /// Returns the physical address of `1 << order` frames, aligned to their size, with any content. The order is at
+    /// most `mm`'s `MAX_ORDER`.
+    pub allocate: fn(order: u8) -> Option<u64>,
+    /// Takes back what `allocate` returned.
     pub free: fn(u64),
 }
 
@@ -24,18 +25,34 @@ pub fn set_source(source: FrameSource) {
     SOURCE.call_once(|| source);
 }
 
+/// Whether there is a supplier.
+pub fn available() -> bool {
+    SOURCE.get().is_some()
+}
+
 /// Takes a frame: its physical address. `None` without a supplier, or when it has no more.
 pub fn allocate() -> Option<u64> {
-    let frame = (SOURCE.get()?.allocate)()?;
-    KEPT.fetch_add(1, Ordering::Relaxed);
-    Some(frame)
+    allocate_block(0)
 }
 
 /// Gives back a frame from [`allocate`].
 pub fn free(frame: u64) {
+    free_block(frame, 0);
+}
+
+/// Takes `1 << order` contiguous frames: the first one's physical address. `None` without a supplier, or when it has no
+/// such block.
+pub fn allocate_block(order: u8) -> Option<u64> {
+    let block = (SOURCE.get()?.allocate)(order)?;
+    KEPT.fetch_add(1 << order, Ordering::Relaxed);
+    Some(block)
+}
+
+/// Gives back a block from [`allocate_block`], of the same order.
+pub fn free_block(block: u64, order: u8) {
     if let Some(source) = SOURCE.get() {
-        KEPT.fetch_sub(1, Ordering::Relaxed);
-        (source.free)(frame);
+        KEPT.fetch_sub(1 << order, Ordering::Relaxed);
+        (source.free)(block);
     }
 }
 

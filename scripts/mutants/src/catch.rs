@@ -1,0 +1,100 @@
+//! What catches a bug: the host's tests, or a boot under the referee.
+
+use std::process::{Command, Output};
+
+use super::tree::Tree;
+
+/// Whether a bug was noticed.
+pub enum Verdict {
+    /// Noticed, by this.
+    Caught(String),
+    /// Not noticed.
+    Survived,
+}
+
+impl Verdict {
+    /// What noticed it.
+    pub fn by(&self) -> Option<&str> {
+        match self {
+            Verdict::Caught(by) => Some(by),
+            Verdict::Survived => None,
+        }
+    }
+}
+
+/// Runs the host tests of the library crates in `tree`, fewer random sequences than usual: each bug gets its share.
+pub fn on_host(tree: &Tree) -> Result<Verdict, String> {
+    let output = Command::new("cargo")
+        .args(["test", "--locked", "--no-fail-fast", "-p", "paging", "-p", "model", "-p", "kernel", "--lib", "--tests"])
+        .args(["--target-dir", "target/mutants/build", "--manifest-path"])
+        .arg(tree.root().join("Cargo.toml"))
+        // Each bug is built once and run for seconds: building fast matters more than running fast.
+        .env("CARGO_PROFILE_TEST_OPT_LEVEL", "1")
+        .env("PLEAT_SEQUENCES", "3000")
+        .env("PLEAT_DEPTH", "3")
+        .env("RUST_BACKTRACE", "0")
+        .output()
+        .map_err(|error| format!("cargo: {error}"))?;
+    if output.status.success() {
+        return Ok(Verdict::Survived);
+    }
+    let said = String::from_utf8_lossy(&output.stdout);
+    match failed_tests(&said).as_slice() {
+        [] => Err(format!("no test ran:\n{}", tail(&output))),
+        [only] => Ok(Verdict::Caught(format!("host test {only}"))),
+        [first, rest @ ..] => Ok(Verdict::Caught(format!("host test {first} and {} more", rest.len()))),
+    }
+}
+
+/// Boots the mutated kernel under the referee: self-tests, then a short storm.
+pub fn in_qemu(tree: &Tree) -> Result<Verdict, String> {
+    let script = |name: &str| {
+        let output = Command::new(format!("scripts/{name}"))
+            .current_dir(tree.root())
+            .env("CPU", "max")
+            .env("ARGS", "storm --mib=4 --sizes=64 --ops=fork,exit,cow,munmap")
+            // Built fast rather than to run fast.
+            .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+            .output();
+        output.map_err(|error| format!("scripts/{name}: {error}"))
+    };
+    let built = script("image.sh")?;
+    if !built.status.success() {
+        return Err(format!("the mutated kernel does not build:\n{}", tail(&built)));
+    }
+    let booted = script("referee.sh")?;
+    if booted.status.success() {
+        return Ok(Verdict::Survived);
+    }
+    let said = String::from_utf8_lossy(&booted.stdout);
+    let rule = said.lines().find(|line| line.contains("violation: "));
+    let error = String::from_utf8_lossy(&booted.stderr);
+    let line = rule.or_else(|| error.lines().last()).unwrap_or("the boot failed");
+    Ok(Verdict::Caught(format!("QEMU: {}", line.trim())))
+}
+
+/// The names of the tests that failed, those that name a rule of their own before those of random sequences.
+fn failed_tests(output: &str) -> Vec<&str> {
+    let failed = |line: &'_ str| line.starts_with("test ") && line.ends_with("... FAILED");
+    let mut names: Vec<_> = output.lines().filter(|line| failed(line)).filter_map(|l| l.split(' ').nth(1)).collect();
+    names.sort_by_key(|name| name.contains("random") || name.contains("exhaustive"));
+    names
+}
+
+fn tail(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<_> = said.lines().collect();
+    lines[lines.len().saturating_sub(25)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_tests_are_found_specific_ones_first() {
+        let output = "test a::random_x ... FAILED\ntest b::c ... ok\ntest d::e ... FAILED\nfailures:\n";
+        assert_eq!(failed_tests(output), ["d::e", "a::random_x"]);
+    }
+}

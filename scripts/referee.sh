@@ -1,0 +1,40 @@
+#!/bin/sh
+# `make referee`: the kernel's self-tests, utest and a short storm, each store to a table, TLBI and barrier of them held
+# against the architecture's rules by the plugin in tools/referee. On a CPU model without any of the newer features and
+# on one with all, unless CPU names one. Stops at the first violation, which is printed with what led there.
+# TRACE=FILE writes every event; the last CPU's remain.
+set -eu
+# shellcheck source=scripts/common.sh
+. "$(dirname -- "$0")/common.sh"
+
+# The plugin's status after a violation: tools/referee/src/qemu/mod.rs.
+violation=77
+kernel_args=${APPEND:-}
+# Test reports in the log: the self-tests and utest, or the self-tests alone.
+if [ -n "${ARGS:-}" ]; then reports=1; else reports=2; fi
+plugin=$(scripts/plugin.sh ${TRACE:+"trace=$TRACE"})
+
+mkdir -p "$out/logs"
+export PLUGIN="$plugin" ICOUNT=1 TIMEOUT="${TIMEOUT:-150}"
+for cpu in ${CPU:-cortex-a72 max}; do
+    export CPU="$cpu" LOG="$out/logs/referee-$cpu.log"
+    export APPEND="$kernel_args -- ${ARGS:-utest , storm --mib=8 --sizes=4,64,2048}"
+    verdict=$out/logs/referee-$cpu.verdict
+    began=$(date +%s)
+    status=0
+    scripts/qemu.sh </dev/null >/dev/null 2>"$verdict" || status=$?
+    seconds=$(($(date +%s) - began))
+    # The verdict is stderr, and there may be more on it: QEMU's own complaints.
+    sed "s/^referee: /$cpu: /" "$verdict"
+    case $status in
+    0) ;;
+    "$violation") die "$cpu: a rule was broken, after $seconds s; what ran until then: $LOG" ;;
+    *) die "$cpu: status $status after $seconds s; the log is $LOG" ;;
+    esac
+    case "${ARGS:-} $kernel_args " in
+    *" pleat.selftest=off "*) tests='no self-tests' ;;
+    *) tests=$(scripts/check-log.sh "$LOG" "$reports") || die "$cpu: $tests (the log is $LOG)" ;;
+    esac
+    grep -q '0 violations' "$verdict" || die "$cpu: the plugin said nothing; was it loaded? ($verdict)"
+    printf 'ok %s: tests %s, %s s\n' "$cpu" "$tests" "$seconds"
+done
