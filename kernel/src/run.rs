@@ -17,7 +17,7 @@ use crate::{fs, global, panic, println, proc, selftest};
 
 /// QEMU's exit status when a self-test fails.
 const SELFTEST_FAILED: i32 = 1;
-/// Banks and holes of RAM that memory management is told of; more are left unused, with a warning.
+/// Ranges of RAM that memory management is told of: as many as a set of `devicetree::Ranges` holds.
 const MAX_RANGES: usize = 32;
 
 static CMDLINE: Once<&'static str> = Once::new();

@@ -5,8 +5,8 @@ use crate::desc::{Desc, Kind};
 use crate::event::Memory;
 use crate::rule::Change;
 
-/// Why `new` may not be used while `old` may be cached, both entries of `level` for the same address; `None` if it may:
-/// a change of permissions, of the access flag, or between entries of which one is invalid.
+/// Why `new` may not be used while `old` may be cached, both entries of `level` for the same address; `None`
+/// if it may: a change of permissions, of the access flag, or between entries of which one is invalid.
 pub(crate) fn needed<M: Memory + ?Sized>(
     old: Desc,
     new: Desc,
@@ -40,7 +40,8 @@ pub(crate) fn needed<M: Memory + ?Sized>(
     }
 }
 
-/// FEAT_BBM level 1 lets a block and a table replace each other while the block says nT, level 2 always (RPVTFW).
+/// FEAT_BBM level 1 lets a block and a table replace each other while the block says nT, level 2 always
+/// (RPVTFW).
 fn size_change(block: Desc, config: &Config) -> Option<Change> {
     let free = config.bbm_level >= 2 || (config.bbm_level == 1 && block.no_translation_hint());
     (!free).then_some(Change::Size)

@@ -8,9 +8,9 @@ use crate::table::At;
 impl Model {
     /// A leaf was written at `at`: checks what must hold of it at once, and notes its group for later.
     ///
-    /// The address of a member is that of the block plus its place (RSKQHL), so a wrong one shows in the single entry.
-    /// Mixed bits are misprogramming from the moment both entries are valid (RQTRPM), below BBM level 2; and no
-    /// change under way is without effect on memory type and shareability.
+    /// The address of a member is that of the block plus its place (RSKQHL), so a wrong one shows in the
+    /// single entry. Mixed bits are misprogramming from the moment both entries are valid (RQTRPM), below BBM
+    /// level 2; and no change under way is without effect on memory type and shareability.
     pub(crate) fn check_member(&mut self, at: &At) {
         let granule = self.config.granule;
         let nr = granule.contiguous(at.level);
@@ -66,7 +66,8 @@ impl Model {
         }
     }
 
-    /// The group around `index` of the table at `page` is settled: TLBs may fetch it as one block, and will keep that.
+    /// The group around `index` of the table at `page` is settled: TLBs may fetch it as one block, and will
+    /// keep that.
     pub(crate) fn check_settled(&mut self, page: u64, index: usize) {
         let granule = self.config.granule;
         let Some(table) = self.tables.get(page) else { return };

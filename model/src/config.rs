@@ -18,8 +18,9 @@ pub struct Config {
     pub hw_af: bool,
     /// Hardware manages dirty state, until TCR_EL1 is written (HD).
     pub hw_dirty: bool,
-    /// Whether every update by the walker comes as an [`crate::event::Action::HwUpdate`]. QEMU's plugins do not see them; then an
-    /// entry without access flag may have been used all the same where hardware sets it.
+    /// Whether every update by the walker comes as an [`crate::event::Action::HwUpdate`]. QEMU's plugins do
+    /// not see them; then an entry without access flag may have been used all the same where hardware sets
+    /// it.
     pub sees_hw_updates: bool,
     /// How many CPUs events may come from, at most [`MAX_CPUS`].
     pub cpus: u8,

@@ -104,8 +104,8 @@ impl Desc {
         self.0 & SH
     }
 
-    /// The bits in which leaf entries of a contiguous group must agree: all but the address, the access flag, software's
-    /// bits and, where hardware manages the dirty state of a writable entry (RLCGVS), AP\[2\].
+    /// The bits in which leaf entries of a contiguous group must agree: all but the address, the access flag,
+    /// software's bits and, where hardware manages the dirty state of a writable entry (RLCGVS), AP\[2\].
     pub(crate) fn group_attributes(self, hw_dirty: bool) -> u64 {
         let dirty = if hw_dirty && self.0 & DBM != 0 { READ_ONLY } else { 0 };
         self.0 & !(OA | AF | SOFTWARE | NT | dirty)

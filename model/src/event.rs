@@ -1,7 +1,7 @@
 //! What happened on a machine, as raw as hardware or a QEMU plugin sees it.
 //!
-//! Nothing here is interpreted: descriptors, TLBI operands and register values are 64-bit words. The model decodes
-//! them by itself, so that a mistake in a kernel's encoders is not repeated in what checks them.
+//! Nothing here is interpreted: descriptors, TLBI operands and register values are 64-bit words. The model
+//! decodes them by itself, so that a mistake in a kernel's encoders is not repeated in what checks them.
 
 /// One thing a CPU did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,8 +29,9 @@ impl Event {
 /// What a CPU did. Addresses are physical and in bytes where nothing else is said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// A store or atomic read-modify-write to the aligned 8-byte word at `pa`. A failed compare-and-exchange is
-    /// none. Only stores to pages that the model watches matter ([`crate::Model::watches`]); others may be left out.
+    /// A store or atomic read-modify-write to the aligned 8-byte word at `pa`. A failed compare-and-exchange
+    /// is none. Only stores to pages that the model watches matter ([`crate::Model::watches`]); others may be
+    /// left out.
     Store {
         /// Address of the word, a multiple of 8.
         pa: u64,
@@ -157,12 +158,12 @@ pub enum TlbiOp {
 
 /// Memory as the host of the model knows it: where tables that were built unseen are read from.
 pub trait Memory {
-    /// The aligned 8-byte word at physical address `pa`. When it is asked while an event is handled, the event's own
-    /// store may or may not have happened already.
+    /// The aligned 8-byte word at physical address `pa`. When it is asked while an event is handled, the
+    /// event's own store may or may not have happened already.
     fn word(&self, pa: u64) -> u64;
 
-    /// Whether the `bytes` bytes at `a` and at `b` are known to be equal. A change of output address between equal
-    /// read-only contents needs no break (Arm ARM, RWHZWS). "Not known" is false.
+    /// Whether the `bytes` bytes at `a` and at `b` are known to be equal. A change of output address between
+    /// equal read-only contents needs no break (Arm ARM, RWHZWS). "Not known" is false.
     fn same_contents(&self, a: u64, b: u64, bytes: u64) -> bool {
         let _ = (a, b, bytes);
         false

@@ -111,7 +111,8 @@ impl Model {
         }
     }
 
-    /// `cpu` returns to EL0: what it took away from the process it runs must be gone from its own and all other TLBs.
+    /// `cpu` returns to EL0: what it took away from the process it runs must be gone from its own and all
+    /// other TLBs.
     pub(crate) fn return_to_user(&mut self, cpu: u8) {
         self.synchronised(cpu);
         let active = self.cpus[cpu as usize].current[0];

@@ -1,5 +1,7 @@
 //! Pages that change their use: tables and frames freed, reused, linked.
 
+use alloc::vec::Vec;
+
 use crate::desc::{Desc, Kind};
 use crate::event::Memory;
 use crate::report::Matter;
@@ -37,13 +39,12 @@ impl Model {
         let unseen = self.config.hw_af && !self.config.sees_hw_updates;
         let Some(space) = self.spaces.get(tag).copied() else { return };
         self.tables.insert(page, tag, level, va, |pa| memory.word(pa));
+        let Some(table) = self.tables.get(page) else { return };
+        let valid: Vec<usize> = (0..granule.entries()).filter(|index| table.words[*index] & 1 == 1).collect();
         let mut last = None;
-        for index in 0..granule.entries() {
+        for index in valid {
             let Some(table) = self.tables.get_mut(page) else { return };
             let desc = table.desc(index);
-            if desc.0 & 1 == 0 {
-                continue;
-            }
             table.update_cached(index, granule, unseen);
             let at = table.at(page, index, granule);
             match desc.kind(level, granule) {
@@ -104,8 +105,8 @@ impl Model {
         self.forget_below(page);
     }
 
-    /// The `bytes` bytes from `pa` were freed, or got other contents by another address. Freeing is wrong while any
-    /// translation may be stale; new contents are wrong only under one that leads there no longer.
+    /// The `bytes` bytes from `pa` were freed, or got other contents by another address. Freeing is wrong
+    /// while any translation may be stale; new contents are wrong only under one that leads there no longer.
     pub(crate) fn frames_reused(&mut self, pa: u64, bytes: u64, freed: bool) {
         let how = if freed { How::Extended } else { How::Replaced };
         if let Some(record) = self.stale_translation_to(pa, bytes, how) {

@@ -1,5 +1,7 @@
 //! What a TLBI invalidates, decoded from its operand alone. Arm ARM DDI 0487, C5.5.
 
+use core::fmt;
+
 use crate::event::{Tlbi, TlbiOp};
 use crate::geometry::Granule;
 
@@ -14,8 +16,42 @@ pub struct Decoded {
     pub level: Option<u8>,
     /// Only entries of the last level of a walk, no walk caches.
     pub leaf_only: bool,
-    /// Whether the granule it names, if it names one, is the one in use. If not, it need not invalidate anything.
+    /// Whether the granule it names, if it names one, is the one in use. If not, it need not invalidate
+    /// anything.
     pub granule_ok: bool,
+}
+
+/// The granule that `tlbi` itself names, 4 KiB if it names none: for telling what it is about.
+pub fn named_granule(tlbi: &Tlbi) -> Granule {
+    let by_address = tlbi.op < TlbiOp::Aside1;
+    match tlbi.operand >> 46 & 3 {
+        2 if by_address => Granule::K16,
+        3 if by_address => Granule::K64,
+        _ => Granule::K4,
+    }
+}
+
+impl fmt::Display for Decoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.range {
+            Some((start, end)) => write!(f, "va {start:#x}..{end:#x}")?,
+            None => f.write_str("all addresses")?,
+        }
+        match self.asid {
+            Some(asid) => write!(f, ", asid {asid}")?,
+            None => f.write_str(", all asids")?,
+        }
+        if self.leaf_only {
+            f.write_str(", last level")?;
+        }
+        if let Some(level) = self.level {
+            write!(f, ", level {level} only")?;
+        }
+        if !self.granule_ok {
+            f.write_str(", another granule")?;
+        }
+        Ok(())
+    }
 }
 
 /// Decodes `tlbi` on a CPU that translates with `granule`.
@@ -53,7 +89,8 @@ fn page(operand: u64, granule: Granule) -> Decoded {
     }
 }
 
-/// TG\[47:46\] SCALE\[45:44\] NUM\[43:39\] TTL\[38:37\] BaseADDR\[36:0\]: (NUM + 1) * 2^(5 * SCALE + 1) pages.
+/// TG\[47:46\] SCALE\[45:44\] NUM\[43:39\] TTL\[38:37\] BaseADDR\[36:0\]: (NUM + 1) * 2^(5 * SCALE + 1)
+/// pages.
 fn range(operand: u64, granule: Granule) -> Decoded {
     let tg = operand >> 46 & 3;
     let shift = granule.page_shift();

@@ -77,8 +77,8 @@ impl Model {
         Step { number, event, place }
     }
 
-    /// The events since the change that matters, oldest first: stores to the same entry or block, TLBIs that name its
-    /// address or all, and barriers of the CPUs in question; the latest event in any case.
+    /// The events since the change that matters, oldest first: stores to the same entry or block, TLBIs that
+    /// name its address or all, and barriers of the CPUs in question; the latest event in any case.
     fn steps(&self, matter: &Matter) -> Vec<Step> {
         let Some((last, latest)) = self.history.latest() else { return Vec::new() };
         let at = matter.at.or(matter.record.map(|record| record.at));

@@ -26,17 +26,18 @@ pub enum Change {
 pub enum Rule {
     /// A live descriptor was changed in one step that needs break-before-make.
     BreakBeforeMake(Change),
-    /// A valid descriptor was written while a conflicting older translation of the address may still be cached: the
-    /// break was not completed.
+    /// A valid descriptor was written while a conflicting older translation of the address may still be
+    /// cached: the break was not completed.
     MadeUnclean(Change),
     /// A contiguous entry whose output address does not sit in its block as the entry sits in its group.
     ContMisaligned,
     /// Contiguous and non-contiguous valid entries in one group.
     ContMixed,
-    /// Contiguous entries of one group differ in more than access flag and dirty state, past the point up to which
-    /// that is a change under way.
+    /// Contiguous entries of one group differ in more than access flag and dirty state, past the point up to
+    /// which that is a change under way.
     ContAttributes,
-    /// Valid contiguous entries with invalid ones among them, past the point up to which that is clearing under way.
+    /// Valid contiguous entries with invalid ones among them, past the point up to which that is clearing
+    /// under way.
     ContIncomplete,
     /// The contiguous bit of a kernel mapping was changed after boot, break or no break.
     KernelContiguous,
@@ -122,7 +123,7 @@ impl Rule {
                 "entries of a contiguous block differ in permissions or attributes for good"
             }
             Rule::ContIncomplete => {
-                "part of a contiguous block is invalid for good: the rest may be cached as one entry that translates it"
+                "part of a contiguous block is invalid for good: the rest may be cached as one entry for all of it"
             }
             Rule::KernelContiguous => "the contiguous bit of a kernel mapping was changed",
             Rule::StaleAtReturn => "return to EL0 with an older, more permissive translation still usable",
@@ -157,7 +158,8 @@ pub enum Cause {
     WrongGranule,
     /// A last-level-only TLBI came where a table was unlinked: walk caches keep it.
     LeafOnly,
-    /// The TLBI is not complete: the CPU that issued it executed no DSB (loads and stores, of the TLBI's domain).
+    /// The TLBI is not complete: the CPU that issued it executed no DSB (loads and stores, of the TLBI's
+    /// domain).
     NotComplete,
     /// The TLBI was local, and another CPU may hold the translation.
     LocalOnly,

@@ -160,7 +160,8 @@ impl StaleSet {
         }
     }
 
-    /// Calls `f` with the slot of each record of `tag` and `level` that translates part of `range` (all if `None`).
+    /// Calls `f` with the slot of each record of `tag` and `level` that translates part of `range` (all if
+    /// `None`).
     fn slots_in(&self, tag: u32, level: u8, range: Option<(u64, u64)>, mut f: impl FnMut(u32)) {
         let (start, end) = match range {
             Some((start, end)) => (start & !(self.granule.size(level) - 1), end.wrapping_sub(1)),
@@ -192,8 +193,8 @@ impl StaleSet {
         self.unpublished[cpu as usize] = waiting;
     }
 
-    /// `cpu` issued a TLBI that says `what`, of the entries tagged `tag`, towards `scope`. `hints` tells whether level
-    /// hints of operations by address count.
+    /// `cpu` issued a TLBI that says `what`, of the entries tagged `tag`, towards `scope`. `hints` tells
+    /// whether level hints of operations by address count.
     pub(crate) fn cover(&mut self, cpu: u8, scope: u8, tag: u32, what: &Decoded, hints: bool) {
         let mut slots = Vec::new();
         for level in 0..4 {

@@ -71,14 +71,15 @@ impl Model {
         &self.config
     }
 
-    /// Whether stores to the page at or around `pa` matter: it is a translation table of a tree that some CPU loaded.
-    /// Cheap; a host asks this before it makes an event of a store.
+    /// Whether stores to the page at or around `pa` matter: it is a translation table of a tree that some CPU
+    /// loaded. Cheap; a host asks this before it makes an event of a store.
     #[inline]
     pub fn watches(&self, pa: u64) -> bool {
         self.tables.contains(pa)
     }
 
-    /// Takes note of `event`; `memory` shows tables that were built unseen. Returns whether no rule was broken.
+    /// Takes note of `event`; `memory` shows tables that were built unseen. Returns whether no rule was
+    /// broken.
     ///
     /// Events of CPUs from `Config::cpus` up are ignored.
     pub fn on<M: Memory + ?Sized>(&mut self, event: Event, memory: &M) -> bool {

@@ -202,7 +202,8 @@ impl Model {
         }
     }
 
-    /// The table at `child` is linked no longer. If walk caches may hold it (`!flushed`), all below is stale and frozen.
+    /// The table at `child` is linked no longer. If walk caches may hold it (`!flushed`), all below is stale
+    /// and frozen.
     fn unlink(&mut self, cpu: u8, child: u64, space: &Space, flushed: bool) {
         let granule = self.config.granule;
         let Some(table) = self.tables.get_mut(child).filter(|table| table.tag == space.tag) else { return };

@@ -65,8 +65,9 @@ impl Table {
         }
     }
 
-    /// Works out whether TLBs may hold the entry at `index`, whose value is new. An entry without access flag is never
-    /// cached (IWZCBG), unless its contiguous siblings' flag stands for it (RXDPXQ) or hardware sets it unseen.
+    /// Works out whether TLBs may hold the entry at `index`, whose value is new. An entry without access flag
+    /// is never cached (IWZCBG), unless its contiguous siblings' flag stands for it (RXDPXQ) or hardware sets
+    /// it unseen.
     pub(crate) fn update_cached(&mut self, index: usize, granule: Granule, unseen_flag: bool) {
         let desc = self.desc(index);
         match desc.kind(self.level, granule) {

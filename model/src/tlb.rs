@@ -1,7 +1,9 @@
-//! How far a TLB reaches: hits and misses of a simulated two-level TLB, for judging what contiguous entries are worth.
+//! How far a TLB reaches: hits and misses of a simulated two-level TLB, for judging what contiguous entries
+//! are worth.
 //!
-//! This has nothing to do with correctness: entries are never stale, only present or not. Feed the same accesses to two
-//! instances, one with the sizes that contiguous entries give and one without, and compare the misses.
+//! This has nothing to do with correctness: entries are never stale, only present or not. Feed the same
+//! accesses to two instances, one with the sizes that contiguous entries give and one without, and compare
+//! the misses.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -122,8 +124,8 @@ impl Tlb {
         Tlb { config, l1, l2, last: EMPTY, counts: TlbCounts::default() }
     }
 
-    /// Looks up `va` of address space `asid` (any number for kernel addresses, the same for all) and fills in what was
-    /// missing; `size` is that of the entry that the tables give.
+    /// Looks up `va` of address space `asid` (any number for kernel addresses, the same for all) and fills in
+    /// what was missing; `size` is that of the entry that the tables give.
     #[inline]
     pub fn access(&mut self, va: u64, asid: u16, size: EntrySize) -> Lookup {
         let page = (va & ((1 << 57) - 1)) >> self.config.shifts[size as usize];
@@ -202,6 +204,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "many accesses, and no unsafe code")]
     fn the_second_level_catches_what_the_first_lost() {
         let mut tlb = Tlb::new(TlbConfig::default());
         for round in 0..2 {
@@ -214,6 +217,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "many accesses, and no unsafe code")]
     fn contiguous_entries_reach_sixteen_times_as_far() {
         let misses = |size| {
             let mut tlb = Tlb::new(TlbConfig::default());

@@ -64,8 +64,9 @@ impl Model {
         self.tables.get(root).is_none_or(|table| table.words.iter().all(|word| word & 1 == 0))
     }
 
-    /// `cpu` is about to translate by the tree `tag`: no other tree's translations may be left under its ASID, except
-    /// that nothing can be wrong about a tree without entries, which is how another one is got rid of.
+    /// `cpu` is about to translate by the tree `tag`: no other tree's translations may be left under its
+    /// ASID, except that nothing can be wrong about a tree without entries, which is how another one is got
+    /// rid of.
     fn check_asid(&mut self, cpu: u8, tag: u32) {
         let Some(new) = self.spaces.get(tag).copied() else { return };
         let left_over = |other: &&Space| {
@@ -122,7 +123,8 @@ impl Model {
         self.spaces.remove(tag);
     }
 
-    /// A descriptor as the model knows it, for hosts that resolve addresses: the word at `pa` in a known table.
+    /// A descriptor as the model knows it, for hosts that resolve addresses: the word at `pa` in a known
+    /// table.
     pub fn descriptor(&self, pa: u64) -> Option<u64> {
         let page = self.tables.page_of(pa);
         self.tables.get(page).map(|table| Desc(table.words[((pa - page) / 8) as usize]).0)

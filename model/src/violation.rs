@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::event::{Action, Event, TlbiOp};
-use crate::operand::{self, Decoded};
+use crate::operand;
 use crate::rule::{Cause, Rule};
 
 /// Where in a tree of tables something is.
@@ -16,8 +16,8 @@ pub struct Place {
     pub level: u8,
     /// The entry's index in its table, 0-based.
     pub index: usize,
-    /// The index of the contiguous group in its table, 0-based, and the entry's place in it; `None` where the level
-    /// has none.
+    /// The index of the contiguous group in its table, 0-based, and the entry's place in it; `None` where the
+    /// level has none.
     pub block: Option<(usize, usize)>,
     /// The ASID of the tree; `None` for the kernel's half.
     pub asid: Option<u16>,
@@ -123,10 +123,10 @@ impl fmt::Display for Action {
             Action::Tlbi(tlbi) => {
                 let suffix = if tlbi.broadcast { "IS" } else { "" };
                 write!(f, "TLBI {:?}{suffix}", tlbi.op)?;
-                match tlbi.op {
-                    TlbiOp::Vmalle1 => Ok(()),
-                    _ => write!(f, " {:#x}", tlbi.operand),
+                if tlbi.op != TlbiOp::Vmalle1 {
+                    write!(f, " {:#x}", tlbi.operand)?;
                 }
+                write!(f, " [{}]", operand::decode(&tlbi, operand::named_granule(&tlbi)))
             }
             Action::WriteTtbr0(value) => write!(f, "TTBR0 = {value:#x}"),
             Action::WriteTtbr1(value) => write!(f, "TTBR1 = {value:#x}"),
@@ -144,32 +144,5 @@ impl fmt::Display for Action {
                 write!(f, "{} {va:#x} faults", if write { "write" } else { "read" })
             }
         }
-    }
-}
-
-/// A TLBI with its operand in words, for a history.
-pub struct Explained<'a>(pub &'a crate::event::Tlbi, pub crate::geometry::Granule);
-
-impl fmt::Display for Explained<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Decoded { asid, range, level, leaf_only, granule_ok } = operand::decode(self.0, self.1);
-        match range {
-            Some((start, end)) => write!(f, "va {start:#x}..{end:#x}")?,
-            None => f.write_str("all addresses")?,
-        }
-        match asid {
-            Some(asid) => write!(f, ", asid {asid}")?,
-            None => f.write_str(", all asids")?,
-        }
-        if leaf_only {
-            f.write_str(", last level")?;
-        }
-        if let Some(level) = level {
-            write!(f, ", level {level} only")?;
-        }
-        if !granule_ok {
-            f.write_str(", another granule")?;
-        }
-        Ok(())
     }
 }

@@ -21,7 +21,7 @@ use paging::batch::{Batch, Respect, folio_pte_batch};
 use paging::contpte::{ptep_get_raw, set_pte_at, set_ptes, wrprotect_ptes};
 use paging::flush::Gather;
 use paging::walk::{PteRef, lookup_alloc, tables};
-use paging::{Asid, Barrier, CONT_PTES, Event, Pte, VirtAddr};
+use paging::{Asid, CONT_PTES, Event, Pte, VirtAddr};
 
 use super::Mm;
 use super::frame::Kind;
@@ -46,10 +46,6 @@ impl AddressSpace {
             let mut flush = Gather::new();
             let copied = self.copy_page_tables(mm, &mut child, &mut flush);
             flush.flush(&mm.machine, self.asid());
-            // Whichever CPU runs the child first, its walkers must see what this CPU wrote; with nothing to protect
-            // there was no flush that saw to it.
-            mm.count(Event::DsbIshst);
-            mm.machine.barrier(Barrier::DsbIshst);
             copied
         });
         match copied {

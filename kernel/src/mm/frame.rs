@@ -162,15 +162,15 @@ impl FrameTable {
         }
     }
 
-    /// Enters the frames of the folio at `head` as free and returns its order.
+    /// Enters the frames of the folio at `head` as free and returns what it was.
     #[inline]
-    pub(super) fn release(&self, head: Pfn) -> u8 {
+    pub(super) fn release(&self, head: Pfn) -> Folio {
         let folio = self.folio(head);
         debug_assert!(folio.head == head && folio.kind != Kind::Free, "{folio:?} freed by {head:?}");
         for offset in 0..1 << folio.order {
             self.entry(head.add(offset)).meta.store(0, Ordering::Relaxed);
         }
-        folio.order
+        folio
     }
 
     /// The folio that the frame belongs to.

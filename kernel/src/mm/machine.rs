@@ -2,6 +2,8 @@
 
 use paging::{Asid, Mmu, PhysAddr};
 
+use super::frame::Kind;
+
 /// A machine with memory that the kernel can reach, and CPUs that run address spaces.
 ///
 /// # Safety
@@ -33,4 +35,11 @@ pub unsafe trait Machine: Mmu {
 
     /// Invalidates this CPU's whole TLB and waits; after an ASID rollover.
     fn flush_local(&self);
+
+    /// The `bytes` bytes from `pa`, used as `kind`, went back to the allocator. For machines that check that nobody
+    /// could still reach them; the real one has no opinion.
+    #[inline(always)]
+    fn freed(&self, pa: PhysAddr, bytes: usize, kind: Kind) {
+        let _ = (pa, bytes, kind);
+    }
 }

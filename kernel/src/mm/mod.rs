@@ -52,7 +52,7 @@ use paging::{Event, PAGE_SIZE, Pfn, PhysAddr};
 
 use asid::AsidAllocator;
 use buddy::Buddy;
-use frame::{FrameTable, Kind, MAX_ORDER};
+use frame::{Folio, FrameTable, Kind, MAX_ORDER};
 use pcp::Caches;
 use percpu::PerCpu;
 use policy::Policy;
@@ -183,7 +183,8 @@ impl<M: Machine> Mm<M> {
     /// Gives back a folio whose last reference is gone.
     #[inline]
     pub fn free_frames(&self, pfn: Pfn) {
-        let order = self.frames.release(pfn);
+        let Folio { order, kind, .. } = self.frames.release(pfn);
+        self.machine.freed(pfn.addr(), (PAGE_SIZE as usize) << order, kind);
         // SAFETY: as in alloc_frames.
         unsafe {
             self.caches.with(self.machine.cpu(), |caches| {

@@ -3,6 +3,7 @@
 
 use core::cell::Cell;
 
+use model::Action;
 use model::machine::{Adversary, Machine as Model, MachineConfig};
 use paging::mmu::{Barrier, Features};
 use paging::tlbi::Tlbi;
@@ -125,6 +126,14 @@ unsafe impl Machine for HostMachine {
 
     fn flush_local(&self) {
         self.model.flush_local();
+    }
+
+    fn freed(&self, pa: PhysAddr, bytes: usize, kind: Kind) {
+        let action = match kind {
+            Kind::Table => Action::TableFreed { pa: pa.get() },
+            _ => Action::FramesFreed { pa: pa.get(), bytes: bytes as u64 },
+        };
+        self.model.emit(self.model.cpu(), action);
     }
 }
 

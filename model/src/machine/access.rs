@@ -51,8 +51,8 @@ impl Machine {
         Ok(())
     }
 
-    /// Where an access at `va` on CPU `cpu`, at EL0, leads: the adversary chooses among all permitted translations. Does what
-    /// hardware notes in the tables.
+    /// Where an access at `va` on CPU `cpu`, at EL0, leads: the adversary chooses among all permitted
+    /// translations. Does what hardware notes in the tables.
     ///
     /// # Errors
     /// The exception that the CPU takes instead.
@@ -79,7 +79,8 @@ impl Machine {
         }
     }
 
-    /// What comes of a candidate; `None` if it stands on something that has changed, and hardware would have to write there.
+    /// What comes of a candidate; `None` if it stands on something that has changed, and hardware would have
+    /// to write there.
     fn take(&self, cpu: usize, candidate: Candidate, attempt: Attempt) -> Option<Result<u64, Fault>> {
         let (desc, at, pa, level) = match candidate {
             Candidate::Wild => return Some(Err(Fault::Wild)),
@@ -119,8 +120,8 @@ impl Machine {
         Some(Ok(pa))
     }
 
-    /// The walker changes the descriptor at `at` from `old` to `new`; for a contiguous block it may choose another
-    /// member (RXDPXQ). Returns whether the descriptor still was what the walker knew.
+    /// The walker changes the descriptor at `at` from `old` to `new`; for a contiguous block it may choose
+    /// another member (RXDPXQ). Returns whether the descriptor still was what the walker knew.
     fn walker_writes(&self, cpu: usize, at: u64, old: Desc, new: Desc, level: u8) -> bool {
         let word = self.ram.atomic(at);
         if word.load(Ordering::Relaxed) != old.0 {

@@ -11,8 +11,8 @@ pub enum Adversary {
     Oldest,
     /// Chance, mostly for something old, reproducible from the seed.
     Random(u64),
-    /// The given choices one after the other, and the newest when they are used up; for exhaustive enumeration, see
-    /// [`Script`].
+    /// The given choices one after the other, and the newest when they are used up; for exhaustive
+    /// enumeration, see [`Script`].
     Script(Script),
 }
 
@@ -54,7 +54,8 @@ fn next(state: &mut u64) -> u64 {
     x.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
 }
 
-/// A list of choices that enumerates all others: run, take it back from the machine, [`Script::advance`], run again.
+/// A list of choices that enumerates all others: run, take it back from the machine, [`Script::advance`], run
+/// again.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     /// Each choice with how many possibilities it was made from.

@@ -1,12 +1,13 @@
 //! What walkers and TLBs may still use, found from time alone.
 //!
-//! Every descriptor keeps its former values, each with the time since when walkers no longer see it: that of the DSB
-//! behind the store that replaced it. Every CPU keeps the invalidations that are complete on it, each with the time it was
-//! issued, and the times it had each ASID loaded. A former value may still be used by a CPU if no invalidation
-//! that matches was issued behind the value's end, and the CPU had the tree loaded at a time when the value stood.
+//! Every descriptor keeps its former values, each with the time since when walkers no longer see it: that of
+//! the DSB behind the store that replaced it. Every CPU keeps the invalidations that are complete on it, each
+//! with the time it was issued, and the times it had each ASID loaded. A former value may still be used by a
+//! CPU if no invalidation that matches was issued behind the value's end, and the CPU had the tree loaded at
+//! a time when the value stood.
 //!
-//! Nothing of the checker's bookkeeping is used here, so that each can show a mistake of the other. Where memory is
-//! saved (old values, old invalidations forgotten), the machine becomes kinder, never stricter.
+//! Nothing of the checker's bookkeeping is used here, so that each can show a mistake of the other. Where
+//! memory is saved (old values, old invalidations forgotten), the machine becomes kinder, never stricter.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -36,7 +37,8 @@ pub(super) struct Version {
     until: Option<u64>,
     /// The CPU that replaced it.
     writer: u8,
-    /// CPUs, one bit each, whose own walkers no longer see it though others may: they executed a DSB after the store.
+    /// CPUs, one bit each, whose own walkers no longer see it though others may: they executed a DSB after
+    /// the store.
     seen_by: u8,
     /// Since when, for the first of them.
     seen_at: u64,
@@ -139,8 +141,8 @@ impl Liberties {
         self.forgotten = self.time;
     }
 
-    /// `cpu` executed a DSB: its stores are visible; if it waits for loads as well, its TLBIs are complete, everywhere or
-    /// (`local`) on itself.
+    /// `cpu` executed a DSB: its stores are visible; if it waits for loads as well, its TLBIs are complete,
+    /// everywhere or (`local`) on itself.
     pub(super) fn dsb(&mut self, cpu: u8, completes: bool, local: bool) {
         let now = self.tick();
         for pa in std::mem::take(&mut self.cpus[cpu as usize].written) {
@@ -164,7 +166,8 @@ impl Liberties {
         self.cpus[cpu as usize].issued = issued;
     }
 
-    /// What other CPUs stored is seen by `cpu`, which took a lock from them; after its own DSB its walkers see it too.
+    /// What other CPUs stored is seen by `cpu`, which took a lock from them; after its own DSB its walkers
+    /// see it too.
     fn observe(&mut self, cpu: u8, now: u64) {
         for other in (0..MAX_CPUS).filter(|other| *other != cpu as usize) {
             for pa in &self.cpus[other].written {
@@ -207,7 +210,8 @@ impl Liberties {
         times.push((root, now, u64::MAX));
     }
 
-    /// The values, the newest first, that `query`'s CPU may use for the descriptor at `pa` instead of what it says now.
+    /// The values, the newest first, that `query`'s CPU may use for the descriptor at `pa` instead of what it
+    /// says now.
     pub(super) fn former(&self, pa: u64, query: &Query) -> impl Iterator<Item = Version> + '_ {
         let versions = self.past.get(&pa).map_or(&[][..], |past| &past.versions);
         let state = &self.cpus[query.cpu as usize];

@@ -1,11 +1,11 @@
 //! The simulated machine: several CPUs, memory, and TLBs that take every liberty the architecture leaves.
 //!
-//! It implements [`paging::Mmu`], and offers what a kernel's memory management asks of a machine besides (memory,
-//! the number of the CPU, loading a user table), so that `paging` and `kernel::mm` run over it unchanged. EL0 accesses
-//! ([`Machine::load_user`], [`Machine::store_user`]) are translated by what the [`Adversary`] chooses among all that is
-//! permitted: tables as they are, tables as they were as long as no complete TLBI ended it, contiguous blocks as one entry or
-//! as single ones. Hardware access flag and dirty state land in one member of a block. Everything is an event for the
-//! checking [`Model`] too.
+//! It implements [`paging::Mmu`], and offers what a kernel's memory management asks of a machine besides
+//! (memory, the number of the CPU, loading a user table), so that `paging` and `kernel::mm` run over it
+//! unchanged. EL0 accesses ([`Machine::load_user`], [`Machine::store_user`]) are translated by what the
+//! [`Adversary`] chooses among all that is permitted: tables as they are, tables as they were as long as no
+//! complete TLBI ended it, contiguous blocks as one entry or as single ones. Hardware access flag and dirty
+//! state land in one member of a block. Everything is an event for the checking [`Model`] too.
 //!
 //! A machine belongs to one thread; which of its CPUs acts is said by [`Machine::run_on`].
 
@@ -238,8 +238,8 @@ impl Machine {
         self.emit(self.cpu(), Action::Isb);
     }
 
-    /// Every translation that EL0 on CPU `cpu` may use for `va` now: the physical address and, if it is the same address
-    /// space's, whether the tables say so at present.
+    /// Every translation that EL0 on CPU `cpu` may use for `va` now: the physical address and, if it is the
+    /// same address space's, whether the tables say so at present.
     ///
     /// # Errors
     /// `Translation` when no table is loaded.

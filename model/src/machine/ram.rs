@@ -46,8 +46,8 @@ impl Ram {
     /// The aligned 8-byte word at `pa`.
     pub(super) fn atomic(&self, pa: u64) -> &AtomicU64 {
         assert!(pa.is_multiple_of(8), "{pa:#x} is not a word's address");
-        // SAFETY: `ptr` checked the address; words are aligned, and live as long as `self`. The machine is used by one
-        // thread, so nothing accesses them in another way meanwhile.
+        // SAFETY: `ptr` checked the address; words are aligned, and live as long as `self`. The machine is
+        // used by one thread, so nothing accesses them in another way meanwhile.
         unsafe { &*self.ptr(pa).cast::<AtomicU64>() }
     }
 

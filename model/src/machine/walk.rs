@@ -98,8 +98,8 @@ impl Walker<'_> {
         }
     }
 
-    /// A TLB may hold a contiguous block as one entry, taken from any of its members (RSKQHL): each of them, as it is
-    /// and as it was, translates the whole block.
+    /// A TLB may hold a contiguous block as one entry, taken from any of its members (RSKQHL): each of them,
+    /// as it is and as it was, translates the whole block.
     fn siblings(&self, table: u64, index: usize, level: u8, va: u64, found: &mut Vec<Candidate>) {
         let granule = self.granule;
         let nr = granule.contiguous(level);

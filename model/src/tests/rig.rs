@@ -106,7 +106,8 @@ impl Rig {
         self.store(L3 + 8 * index, new)
     }
 
-    /// Writes the 16 entries of the first group of L3, mapping consecutive pages from that of `first`, or nothing.
+    /// Writes the 16 entries of the first group of L3, mapping consecutive pages from that of `first`, or
+    /// nothing.
     pub fn ptes(self, first: u64) -> Rig {
         (0..16).fold(self, |rig, i| rig.pte(i, if first == 0 { 0 } else { first + (i << 12) }))
     }

@@ -25,7 +25,19 @@ impl Verdict {
 /// Runs the host tests of the library crates in `tree`, fewer random sequences than usual: each bug gets its share.
 pub fn on_host(tree: &Tree) -> Result<Verdict, String> {
     let output = Command::new("cargo")
-        .args(["test", "--locked", "--no-fail-fast", "-p", "paging", "-p", "model", "-p", "kernel", "--lib", "--tests"])
+        .args([
+            "test",
+            "--locked",
+            "--no-fail-fast",
+            "-p",
+            "paging",
+            "-p",
+            "model",
+            "-p",
+            "kernel",
+            "--lib",
+            "--tests",
+        ])
         .args(["--target-dir", "target/mutants/build", "--manifest-path"])
         .arg(tree.root().join("Cargo.toml"))
         // Each bug is built once and run for seconds: building fast matters more than running fast.
@@ -39,11 +51,15 @@ pub fn on_host(tree: &Tree) -> Result<Verdict, String> {
         return Ok(Verdict::Survived);
     }
     let said = String::from_utf8_lossy(&output.stdout);
-    match failed_tests(&said).as_slice() {
-        [] => Err(format!("no test ran:\n{}", tail(&output))),
-        [only] => Ok(Verdict::Caught(format!("host test {only}"))),
-        [first, rest @ ..] => Ok(Verdict::Caught(format!("host test {first} and {} more", rest.len()))),
-    }
+    let tests = match failed_tests(&said).as_slice() {
+        [] => return Err(format!("no test ran:\n{}", tail(&output))),
+        [only] => format!("host test {only}"),
+        [first, rest @ ..] => format!("host test {first} and {} more", rest.len()),
+    };
+    Ok(Verdict::Caught(match broken_rule(&said) {
+        Some(rule) => format!("the model ({rule}); {tests}"),
+        None => tests,
+    }))
 }
 
 /// Boots the mutated kernel under the referee: self-tests, then a short storm.
@@ -74,10 +90,17 @@ pub fn in_qemu(tree: &Tree) -> Result<Verdict, String> {
     Ok(Verdict::Caught(format!("QEMU: {}", line.trim())))
 }
 
+/// The rule that the first violation in a test's output names: `  rule:  NAME (citation)`.
+fn broken_rule(output: &str) -> Option<&str> {
+    let line = output.lines().find_map(|line| line.strip_prefix("  rule:  "))?;
+    line.split(" (").next()
+}
+
 /// The names of the tests that failed, those that name a rule of their own before those of random sequences.
 fn failed_tests(output: &str) -> Vec<&str> {
     let failed = |line: &'_ str| line.starts_with("test ") && line.ends_with("... FAILED");
-    let mut names: Vec<_> = output.lines().filter(|line| failed(line)).filter_map(|l| l.split(' ').nth(1)).collect();
+    let mut names: Vec<_> =
+        output.lines().filter(|line| failed(line)).filter_map(|l| l.split(' ').nth(1)).collect();
     names.sort_by_key(|name| name.contains("random") || name.contains("exhaustive"));
     names
 }
@@ -96,5 +119,12 @@ mod tests {
     fn failed_tests_are_found_specific_ones_first() {
         let output = "test a::random_x ... FAILED\ntest b::c ... ok\ntest d::e ... FAILED\nfailures:\n";
         assert_eq!(failed_tests(output), ["d::e", "a::random_x"]);
+        assert_eq!(broken_rule(output), None);
+    }
+
+    #[test]
+    fn the_rule_of_a_violation_is_found() {
+        let output = "violation: x\n  rule:  StaleAtReturn (Linux: y)\n  events:\n";
+        assert_eq!(broken_rule(output), Some("StaleAtReturn"));
     }
 }

@@ -52,7 +52,8 @@ impl Tree {
 
     /// Takes it out again.
     pub fn restore(&self, planted: Planted) -> Result<(), String> {
-        fs::write(&planted.path, planted.original).map_err(|error| format!("{}: {error}", planted.path.display()))
+        fs::write(&planted.path, planted.original)
+            .map_err(|error| format!("{}: {error}", planted.path.display()))
     }
 }
 

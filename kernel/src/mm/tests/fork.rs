@@ -172,23 +172,29 @@ fn holes_protection_and_foreign_pages_split_batches_without_losing_a_page() {
 fn mixed_write_permission_in_one_folio_ends_read_only_on_both_sides() {
     // The seed's mail: private memory, any PTE writable: all are write-protected in parent and child.
     let mm = machine();
-    let mut parent = Process::new(&mm);
-    parent.map_anon(BASE, 16);
-    fill(&mut parent, BASE, 16, 0);
-    let sibling = parent.fork().unwrap();
-    // The parent copies page 3 for itself: writable among read-only entries, of another folio.
-    parent.write(BASE + 3 * PAGE, 3).unwrap();
-    assert!(parent.pte(BASE + 3 * PAGE).is_writable() && !parent.pte(BASE).is_writable());
-    let child = parent.fork().unwrap();
-    for page in 0..16 {
-        assert!(
-            !parent.pte(BASE + page * PAGE).is_writable() && !child.pte(BASE + page * PAGE).is_writable()
-        );
-        assert!(child.pte(BASE + page * PAGE).is_dirty());
-    }
-    for process in [sibling, child, parent] {
-        process.exit();
-    }
+    only_order(&mm, 6);
+    leaks_nothing(&mm, || {
+        let mut parent = Process::new(&mm);
+        parent.map_anon(BASE, 64);
+        fill(&mut parent, BASE, 64, 0);
+        parent.fork().unwrap().exit();
+        // The folio is the parent's alone again: one of its blocks becomes writable, the first stays read-only.
+        parent.write(BASE + 20 * PAGE, 20).unwrap();
+        assert!(parent.pte(BASE + 20 * PAGE).is_writable() && !parent.pte(BASE).is_writable());
+        let batches = mm.machine.counted(Event::ForkBatches);
+        let mut child = parent.fork().unwrap();
+        assert_eq!(mm.machine.counted(Event::ForkBatches), batches + 1, "one folio, one batch");
+        for page in 0..64 {
+            assert!(
+                !parent.pte(BASE + page * PAGE).is_writable() && !child.pte(BASE + page * PAGE).is_writable()
+            );
+            assert!(child.pte(BASE + page * PAGE).is_dirty());
+        }
+        parent.write(BASE + 21 * PAGE, 99).unwrap();
+        check(&mut child, BASE, 64, 0);
+        child.exit();
+        parent.exit();
+    });
 }
 
 #[test]
