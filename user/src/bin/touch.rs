@@ -93,7 +93,7 @@ mod program {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            let page = (state >> 32) * u64::from(pages) >> 32;
+            let page = ((state >> 32) * u64::from(pages)) >> 32;
             let at = page as usize * PAGE + (state as usize & (PAGE - 8));
             // SAFETY: `page` is below `pages` and the word within it, so within the mapping, and aligned.
             sum = sum.wrapping_add(unsafe { ((base + at) as *const u64).read_volatile() });
