@@ -4,7 +4,7 @@
 #   APPEND="..."  the kernel's command line, for example pleat.batch=off
 #   ARGS="..."    what init runs instead of the storm, for example "utest , echo hello"
 
-export CPU MEM GIC EL2 SMP TIMEOUT V APPEND ARGS QEMU
+export CPU MEM GIC EL2 SMP TIMEOUT V APPEND ARGS BOOT MUTANTS
 
 .PHONY: help run test bench matrix referee tlb mutants debug image lint doc clean
 .NOTPARALLEL:
@@ -16,7 +16,7 @@ help:
 	@echo 'make matrix  the boot matrix alone'
 	@echo 'make referee the architecture'\''s rules, over the booted kernel; needs QEMU 9.2'
 	@echo 'make tlb     TLB misses by folio size, with and without the contiguous bit; QEMU 9.2'
-	@echo 'make mutants plants known bugs one by one: each must be caught; QEMU=1 boots each as well'
+	@echo 'make mutants plants known bugs one by one: each must be caught; BOOT=1 boots each as well'
 	@echo 'make debug   boot, waiting for gdb'
 	@echo 'make image   target/pleat/{Image,initramfs.cpio,pleat.elf}'
 	@echo 'make lint    rustfmt and clippy'
@@ -35,7 +35,7 @@ referee tlb:
 	@scripts/$@.sh
 
 mutants:
-	@scripts/setup.sh $(if $(QEMU),plugins,rust)
+	@scripts/setup.sh $(if $(BOOT),plugins,rust)
 	@scripts/mutants.sh
 
 image:

@@ -84,10 +84,14 @@ pub fn in_qemu(tree: &Tree) -> Result<Verdict, String> {
         return Ok(Verdict::Survived);
     }
     let said = String::from_utf8_lossy(&booted.stdout);
-    let rule = said.lines().find(|line| line.contains("violation: "));
-    let error = String::from_utf8_lossy(&booted.stderr);
-    let line = rule.or_else(|| error.lines().last()).unwrap_or("the boot failed");
-    Ok(Verdict::Caught(format!("QEMU: {}", line.trim())))
+    let log =
+        std::fs::read_to_string(tree.root().join("target/pleat/logs/referee-max.log")).unwrap_or_default();
+    let violation = said.lines().find_map(|line| line.split_once("violation: ").map(|(_, rule)| rule));
+    let failure = log.lines().find(|line| line.starts_with("not ok"));
+    match violation.or(failure) {
+        Some(line) => Ok(Verdict::Caught(format!("booted: {}", line.trim()))),
+        None => Err(format!("the boot failed for another reason:\n{}", tail(&booted))),
+    }
 }
 
 /// The rule that the first violation in a test's output names: `  rule:  NAME (citation)`.
