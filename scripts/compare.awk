@@ -19,7 +19,7 @@ key in batched {
         printf "%-12s %10s %12s %14s %8s\n", "operation", "folio", "batched", "pleat.batch=off", "ratio"
     }
     off = number("per_page")
-    ratio = batched[key] > 0 ? sprintf("%.2f", off / batched[key]) : "-"
+    ratio = batched[key] + 0 > 0 ? sprintf("%.2f", off / batched[key]) : "-"
     printf "%-12s %6d KiB %12s %14s %8s\n", op, number("folio_kib"), batched[key], off, ratio
     if (op == "fork") forks++
 }
