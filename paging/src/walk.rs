@@ -285,7 +285,7 @@ mod tests {
     use std::vec::Vec;
 
     fn setup() -> (Sim, PhysAddr) {
-        let sim = Sim::new(64, Features::default());
+        let sim = Sim::new(12, Features::default());
         let root = sim.frame().unwrap();
         (sim, root)
     }
