@@ -24,9 +24,13 @@ pub enum Op {
     Tlbi(Tlbi),
 }
 
+/// Descriptors in a frame.
+const WORDS: usize = 1 << (PAGE_SHIFT - 3);
+
 /// A machine with frames from [`Sim::BASE`] up.
 pub struct Sim {
-    memory: Vec<AtomicU64>,
+    /// By frame: Miri's bookkeeping for a slice grows with it, and each access borrows one.
+    memory: Vec<Vec<AtomicU64>>,
     features: Features,
     next_frame: AtomicU64,
     counts: [AtomicU64; Event::COUNT],
@@ -39,9 +43,9 @@ impl Sim {
 
     /// A machine with `frames` zeroed frames.
     pub fn new(frames: usize, features: Features) -> Self {
-        let words = frames << (PAGE_SHIFT - 3);
+        let frame = || (0..WORDS).map(|_| AtomicU64::new(0)).collect();
         Sim {
-            memory: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            memory: (0..frames).map(|_| frame()).collect(),
             features,
             next_frame: AtomicU64::new(0),
             counts: [const { AtomicU64::new(0) }; Event::COUNT],
@@ -50,7 +54,8 @@ impl Sim {
     }
 
     fn word(&self, at: DescAddr) -> &AtomicU64 {
-        &self.memory[((at.get() - Self::BASE.addr().get()) >> 3) as usize]
+        let index = ((at.get() - Self::BASE.addr().get()) >> 3) as usize;
+        &self.memory[index / WORDS][index % WORDS]
     }
 
     fn push(&self, op: Op) {
@@ -60,8 +65,7 @@ impl Sim {
     /// Hands out the next unused frame, zeroed; `None` when all are used. There is no free.
     pub fn frame(&self) -> Option<PhysAddr> {
         let index = self.next_frame.fetch_add(1, Ordering::Relaxed);
-        let words = 1 << (PAGE_SHIFT - 3);
-        let fits = (index + 1) * words <= self.memory.len() as u64;
+        let fits = index < self.memory.len() as u64;
         fits.then(|| Self::BASE.add(index).addr())
     }
 
