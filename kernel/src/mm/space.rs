@@ -117,7 +117,7 @@ impl AddressSpace {
     /// empty one.
     ///
     /// One flush comes first and everything is freed behind it, table by table: with no CPU translating through the
-    /// tables and nothing of them left in any TLB, no entry needs to be cleared any more.
+    /// tables and nothing of them left in any TLB, no PTE needs to be cleared any more.
     pub fn destroy<M: Machine>(mut self, mm: &Mm<M>) {
         if !self.asid().is_none() {
             paging::flush::issue_asid(&mm.machine, self.asid()).sync(&mm.machine);
@@ -188,7 +188,7 @@ pub(super) fn check_range(addr: usize, len: usize) -> Result<(VirtAddr, VirtAddr
 }
 
 impl<M: Machine> Mm<M> {
-    /// Counts a page fault that reached memory management.
+    /// Counts one `event`.
     pub(super) fn count(&self, event: Event) {
         self.machine.count(event, 1);
     }
