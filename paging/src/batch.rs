@@ -29,13 +29,16 @@ impl FolioSpan {
     }
 }
 
-/// Which differences between PTEs end a batch. The access flag and the contiguous bit never do.
+/// Which differences between PTEs end a batch. The access flag and the contiguous bit never do; the uffd-wp bit, like
+/// every attribute, always does: what is true of one page's writes is not of its neighbour's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Respect {
     /// A different write permission ends it; otherwise permissions are merged.
     pub write: bool,
     /// A different dirty state ends it.
     pub dirty: bool,
+    /// A different soft-dirty bit ends it: where somebody tracks that.
+    pub soft_dirty: bool,
 }
 
 /// A run of PTEs that map consecutive frames of one folio with equal attributes.
@@ -93,19 +96,21 @@ fn compared(pte: Pte, respect: Respect) -> u64 {
         | DESC::SW_DIRTY::SET.value
         // Says dirty in a writable entry; in the others it is always set.
         | DESC::RDONLY::SET.value;
-    let merged = if respect.write { NEVER } else { NEVER | DESC::DBM::SET.value };
-    pte.raw() & !merged
+    let write = if respect.write { 0 } else { DESC::DBM::SET.value };
+    let soft_dirty = if respect.soft_dirty { 0 } else { DESC::SW_SOFT_DIRTY::SET.value };
+    pte.raw() & !(NEVER | write | soft_dirty)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::addr::{PhysAddr, VirtAddr};
+    use crate::desc::{Marker, NonPresent, SwapEntry};
     use crate::granule::PTES_PER_TABLE;
     use crate::mmu::Features;
     use crate::sim::Sim;
 
-    const MERGE: Respect = Respect { write: false, dirty: false };
+    const MERGE: Respect = Respect { write: false, dirty: false, soft_dirty: false };
     const FOLIO: FolioSpan = FolioSpan { first: Pfn::new(0x1000), pages: 64 };
 
     struct Table {
@@ -146,7 +151,7 @@ mod tests {
         table.set(3, table.get(3).mkyoung().mkdirty());
         assert_eq!(table.batch(0, 512, MERGE), Batch { nr: 64, any_writable: true, all_writable: true });
         assert_eq!(table.batch(0, 7, MERGE).nr, 7);
-        assert_eq!(table.batch(0, 64, Respect { write: false, dirty: true }).nr, 3);
+        assert_eq!(table.batch(0, 64, Respect { dirty: true, ..MERGE }).nr, 3);
     }
 
     #[test]
@@ -182,7 +187,32 @@ mod tests {
         table.set(5, table.get(5).wrprotect());
         let merged = table.batch(0, 64, MERGE);
         assert_eq!(merged, Batch { nr: 64, any_writable: true, all_writable: false });
-        assert_eq!(table.batch(0, 64, Respect { write: true, dirty: false }).nr, 5);
+        assert_eq!(table.batch(0, 64, Respect { write: true, ..MERGE }).nr, 5);
+    }
+
+    #[test]
+    fn soft_dirty_ends_a_batch_where_it_is_tracked_and_uffd_wp_always() {
+        let table = Table::new();
+        table.set(5, table.get(5).mksoft_dirty());
+        assert_eq!(table.batch(0, 64, MERGE).nr, 64);
+        assert_eq!(table.batch(0, 64, Respect { soft_dirty: true, ..MERGE }).nr, 5);
+        table.set(9, table.get(9).mkuffd_wp());
+        assert_eq!(table.batch(0, 64, MERGE).nr, 9);
+        assert_eq!(table.batch(9, 64, MERGE).nr, 1);
+    }
+
+    #[test]
+    fn swap_and_migration_entries_and_markers_end_a_batch() {
+        let pfn = FOLIO.first.add(10);
+        for stopper in [
+            NonPresent::Swap(SwapEntry { slot: pfn.get() }),
+            NonPresent::Migration { pfn, writable: true },
+            NonPresent::Marker(Marker::Guard),
+        ] {
+            let table = Table::new();
+            table.set(10, stopper.encode());
+            assert_eq!(table.batch(0, 64, MERGE).nr, 10, "{stopper:?}");
+        }
     }
 
     #[test]

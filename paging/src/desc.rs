@@ -15,6 +15,26 @@
 //! | read-only, dirty | 0 | 1 | 1 |
 //! | writable, clean | 1 | 1 | 0 |
 //! | writable, dirty | 1 | 0 | any |
+//!
+//! # Present and valid
+//!
+//! Hardware looks at VALID alone. An entry is *present* if it names a frame for the kernel: a valid one, or one of
+//! PROT_NONE, which keeps all bits but VALID and is known by nG. Every other entry has VALID, TABLE and nG clear and
+//! says in bits that hardware never reads what stands in the frame's place ([`NonPresent`]).
+//!
+//! | | VALID | nG |
+//! |---|---|---|
+//! | valid, user | 1 | 1 |
+//! | valid, kernel | 1 | 0 |
+//! | PROT_NONE | 0 | 1 |
+//! | not present | 0 | 0 |
+//!
+//! # Tracking writes
+//!
+//! SW_UFFD_WP marks a page whose writes userfaultfd wants to hear of: such an entry is write-protected, whatever its
+//! VMA permits. SW_SOFT_DIRTY says that a page was written since somebody began to ask. Both are at the same place in
+//! present and in other entries, so that the same functions set and clear them, and a page keeps them while it is
+//! swapped out.
 
 use core::fmt;
 
@@ -22,8 +42,10 @@ use crate::addr::{Pfn, PhysAddr};
 use crate::granule::{PAGE_SHIFT, PAGE_SIZE};
 
 mod bits;
+mod nonpresent;
 
 pub use bits::DESC;
+pub use nonpresent::{Marker, NonPresent, SwapEntry};
 
 const VALID: u64 = DESC::VALID::SET.value;
 const TABLE: u64 = DESC::TABLE::SET.value;
@@ -37,7 +59,8 @@ const PXN: u64 = DESC::PXN::SET.value;
 const UXN: u64 = DESC::UXN::SET.value;
 const SW_DIRTY: u64 = DESC::SW_DIRTY::SET.value;
 const SW_SPECIAL: u64 = DESC::SW_SPECIAL::SET.value;
-const SW_PROTNONE: u64 = DESC::SW_PROTNONE::SET.value;
+const SW_UFFD_WP: u64 = DESC::SW_UFFD_WP::SET.value;
+const SW_SOFT_DIRTY: u64 = DESC::SW_SOFT_DIRTY::SET.value;
 const OA_MASK: u64 = DESC::OA.mask << DESC::OA.shift;
 
 /// A leaf descriptor: a page at level 3, or a block above.
@@ -109,7 +132,7 @@ impl Pte {
     /// Whether it maps a frame for the kernel, be it valid or PROT_NONE.
     #[inline]
     pub const fn is_present(self) -> bool {
-        self.0 & (VALID | SW_PROTNONE) != 0
+        self.0 & (VALID | NG) != 0
     }
 
     /// Whether it is the empty entry.
@@ -121,7 +144,7 @@ impl Pte {
     /// Whether it keeps a frame that no access may reach.
     #[inline]
     pub const fn is_protnone(self) -> bool {
-        self.0 & (VALID | SW_PROTNONE) == SW_PROTNONE
+        self.0 & (VALID | NG) == NG
     }
 
     /// Whether the contiguous bit is set.
@@ -158,6 +181,18 @@ impl Pte {
     #[inline]
     pub const fn is_special(self) -> bool {
         self.has(SW_SPECIAL)
+    }
+
+    /// Whether userfaultfd wants to hear of writes to it. Of any entry, present or not.
+    #[inline]
+    pub const fn is_uffd_wp(self) -> bool {
+        self.has(SW_UFFD_WP)
+    }
+
+    /// Whether the page was written since soft-dirty tracking began. Of any entry, present or not.
+    #[inline]
+    pub const fn is_soft_dirty(self) -> bool {
+        self.has(SW_SOFT_DIRTY)
     }
 
     /// Whether EL0 may access.
@@ -249,6 +284,32 @@ impl Pte {
         self.with(SW_SPECIAL)
     }
 
+    /// Writes are userfaultfd's to hear of first: marked, and if present write-protected. Not for the empty entry,
+    /// whose mark is [`Marker::UffdWp`].
+    #[inline]
+    pub const fn mkuffd_wp(self) -> Pte {
+        let quiet = if self.is_present() { self.wrprotect() } else { self };
+        quiet.with(SW_UFFD_WP)
+    }
+
+    /// Writes are nobody's to hear of. Still write-protected; [`Pte::mkwrite`] is the caller's to decide.
+    #[inline]
+    pub const fn clear_uffd_wp(self) -> Pte {
+        self.without(SW_UFFD_WP)
+    }
+
+    /// Written, for those who track it. Not for the empty entry.
+    #[inline]
+    pub const fn mksoft_dirty(self) -> Pte {
+        self.with(SW_SOFT_DIRTY)
+    }
+
+    /// Not written, for those who track it. The next write is noticed only if it faults: write-protect as well.
+    #[inline]
+    pub const fn clear_soft_dirty(self) -> Pte {
+        self.without(SW_SOFT_DIRTY)
+    }
+
     /// Executable at EL0.
     #[inline]
     pub const fn mkexec(self) -> Pte {
@@ -281,20 +342,23 @@ impl Pte {
         self.without(TABLE)
     }
 
-    /// No access for anyone, frame kept (PROT_NONE). Never part of a contiguous block.
+    /// No access for anyone, frame kept (PROT_NONE). Never part of a contiguous block. Of user entries only: the nG
+    /// bit that tells them from the absent they have anyway.
     #[inline]
     pub const fn mkprotnone(self) -> Pte {
-        self.without(VALID | CONT).with(SW_PROTNONE)
+        self.without(VALID | CONT).with(NG)
     }
 
     /// Valid again after [`Pte::mkprotnone`].
     #[inline]
     pub const fn mkvalid(self) -> Pte {
-        self.without(SW_PROTNONE).with(VALID)
+        self.with(VALID)
     }
 
     /// What must be equal in all entries of a block once the frame is set aside: everything but the access flag and
-    /// the dirty state (RDONLY of a writable entry, SW_DIRTY), which hardware sets in single entries.
+    /// the dirty state (RDONLY of a writable entry, SW_DIRTY), which hardware sets in single entries. The bits that
+    /// track writes are software's, per page, and so among what must agree: an operation on a whole block looks at
+    /// one entry of it.
     #[inline]
     pub const fn block_attributes(self) -> u64 {
         let rdonly = if self.is_writable() { RDONLY } else { 0 };
@@ -311,8 +375,8 @@ impl Pte {
 
 impl fmt::Debug for Pte {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_none() {
-            return f.write_str("none");
+        if !self.is_present() {
+            return NonPresent::decode(*self).fmt(f);
         }
         write!(f, "pfn {:#x}", self.pfn().get())?;
         let flags = [
@@ -323,6 +387,8 @@ impl fmt::Debug for Pte {
             (self.is_young(), "young"),
             (self.is_cont(), "cont"),
             (self.is_special(), "special"),
+            (self.is_uffd_wp(), "uffd-wp"),
+            (self.is_soft_dirty(), "soft-dirty"),
             (self.is_user_exec(), "exec"),
         ];
         flags.iter().filter(|(set, _)| *set).try_for_each(|(_, name)| write!(f, " {name}"))
@@ -375,74 +441,4 @@ impl Upper {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn page() -> Pte {
-        Pte::user(Pfn::new(0x40123))
-    }
-
-    #[test]
-    fn a_user_page_is_what_the_architecture_expects() {
-        // Valid page, AttrIndx 0, AP = EL0 read-only, inner shareable, nG, PXN and UXN.
-        assert_eq!(page().raw(), 0x0060_0000_4012_3bc3);
-    }
-
-    #[test]
-    fn write_protection_keeps_the_dirty_state() {
-        // Contpte reference: a lost dirty state is lost data.
-        let hw_dirty = Pte::from_raw(page().mkwrite().raw() & !RDONLY);
-        assert!(hw_dirty.is_dirty());
-        let protected = hw_dirty.wrprotect();
-        assert!(!protected.is_writable() && protected.has(RDONLY) && protected.is_dirty());
-        assert!(!page().mkwrite().wrprotect().is_dirty());
-    }
-
-    #[test]
-    fn writable_again_after_protection_lets_writes_through_if_dirty() {
-        // RW -> PROT_NONE -> RW must not end software-dirty but hardware-clean: without hardware dirty state
-        // management that faults for ever.
-        let back = page().mkwrite().mkdirty().mkprotnone().wrprotect().mkvalid().mkwrite();
-        assert!(back.is_hw_dirty());
-    }
-
-    #[test]
-    fn a_clean_writable_entry_notices_the_first_write() {
-        let clean = page().mkwrite();
-        assert!(clean.is_writable() && !clean.is_hw_dirty());
-        assert!(clean.mkdirty().is_hw_dirty());
-    }
-
-    #[test]
-    fn only_af_and_dirty_may_differ_in_a_block() {
-        let base = page().mkwrite();
-        assert_eq!(base.block_attributes(), base.mkyoung().mkdirty().advance(3).block_attributes());
-        assert_ne!(base.block_attributes(), base.wrprotect().block_attributes());
-        assert_ne!(base.block_attributes(), base.mkexec().block_attributes());
-        assert_eq!(page().block_attributes(), page().mkdirty().block_attributes());
-    }
-
-    #[test]
-    fn protnone_is_present_but_not_valid_and_not_cont() {
-        let none = page().mkcont().mkprotnone();
-        assert!(none.is_present() && !none.is_valid() && none.is_protnone() && !none.is_cont());
-        assert_eq!(none.pfn(), page().pfn());
-        assert!(Pte::NONE.is_none() && !Pte::NONE.is_present());
-    }
-
-    #[test]
-    fn hardware_can_still_change_old_or_clean_writable_entries_only() {
-        assert!(!page().is_hw_settled());
-        assert!(page().mkyoung().is_hw_settled());
-        assert!(!page().mkyoung().mkwrite().is_hw_settled());
-        assert!(page().mkyoung().mkwrite().mkdirty().is_hw_settled());
-    }
-
-    #[test]
-    fn upper_entries_decode() {
-        let table = PhysAddr::new(0x4567_8000);
-        assert_eq!(Upper::decode(TableDesc::new(table).raw()), Upper::Table(table));
-        assert_eq!(Upper::decode(0), Upper::Absent);
-        assert!(matches!(Upper::decode(page().mkblock().raw()), Upper::Block(_)));
-    }
-}
+mod tests;

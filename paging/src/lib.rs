@@ -8,7 +8,7 @@
 //! Layers, each using only those before it:
 //!
 //! 1. [`addr`], [`granule`], [`level`]: newtypes for addresses and table geometry.
-//! 2. [`desc`]: what one descriptor says ([`Pte`], [`TableDesc`]).
+//! 2. [`desc`]: what one descriptor says ([`Pte`], [`NonPresent`], [`TableDesc`]).
 //! 3. [`mmu`], [`tlbi`], [`event`]: the machine, the operands of its TLB instructions, what is counted.
 //! 4. [`flush`]: which TLBIs a range needs, issued and completed as separate steps.
 //! 5. [`walk`], [`map`]: finding and building tables.
@@ -39,7 +39,7 @@ pub mod tlbi;
 pub mod walk;
 
 pub use addr::{DescAddr, Pfn, PhysAddr, VirtAddr};
-pub use desc::{Pte, TableDesc};
+pub use desc::{NonPresent, Pte, TableDesc};
 pub use event::Event;
 pub use granule::{CONT_PTES, CONT_SIZE, PAGE_SHIFT, PAGE_SIZE, PTES_PER_TABLE};
 pub use level::Level;

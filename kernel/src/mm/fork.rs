@@ -30,8 +30,8 @@ use super::space::AddressSpace;
 use crate::errno::{Errno, Result};
 
 /// In private memory neither a page's dirty state nor its write permission ends a batch: the child gets all pages
-/// write-protected and dirty whatever they were.
-const PRIVATE: Respect = Respect { write: false, dirty: false };
+/// write-protected and dirty whatever they were. It also gets each page's soft-dirty bit, so those must agree.
+const PRIVATE: Respect = Respect { write: false, dirty: false, soft_dirty: true };
 
 impl AddressSpace {
     /// A copy of this address space for a child.

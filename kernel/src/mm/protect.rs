@@ -98,7 +98,7 @@ impl AddressSpace {
         let nr = if pte.is_special() {
             1
         } else {
-            let respect = Respect { write: true, dirty: true };
+            let respect = Respect { write: true, dirty: true, soft_dirty: true };
             let folio = mm.frames.folio(pte.pfn()).span();
             folio_pte_batch(&mm.machine, at, pte, max, folio, respect).nr
         };

@@ -12,7 +12,7 @@ use super::space::{AddressSpace, USER_END, check_range, release_vma};
 use crate::errno::Result;
 
 /// Permissions and dirty state of what goes away do not matter.
-const ANYTHING: Respect = Respect { write: false, dirty: false };
+const ANYTHING: Respect = Respect { write: false, dirty: false, soft_dirty: false };
 
 impl AddressSpace {
     /// Unmaps a range, as munmap.

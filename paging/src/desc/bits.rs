@@ -46,7 +46,35 @@ register_bitfields! {u64,
         SW_DIRTY OFFSET(55) NUMBITS(1) [],
         /// Software: maps a frame that is not counted (the zero page).
         SW_SPECIAL OFFSET(56) NUMBITS(1) [],
-        /// Software: present for the kernel but not valid for hardware (PROT_NONE).
-        SW_PROTNONE OFFSET(58) NUMBITS(1) []
+        /// Software: userfaultfd wants to hear of writes.
+        SW_UFFD_WP OFFSET(57) NUMBITS(1) [],
+        /// Software: written since soft-dirty tracking began.
+        SW_SOFT_DIRTY OFFSET(58) NUMBITS(1) []
+    ],
+
+    /// An entry that is not present: hardware reads VALID, which is clear, and nothing else (Arm ARM DDI 0487,
+    /// D8.3.1: bits 63 to 1 of an invalid descriptor are ignored). nG (bit 11) is clear too, as it tells PROT_NONE
+    /// entries; SW_UFFD_WP and SW_SOFT_DIRTY are where present entries have them.
+    pub ABSENT [
+        /// Bits 0 and 1: clear.
+        VALID OFFSET(0) NUMBITS(2) [],
+        /// What stands in the frame's place.
+        TYPE OFFSET(2) NUMBITS(3) [
+            None = 0,
+            Swap = 1,
+            MigrationRead = 2,
+            MigrationWrite = 3,
+            MarkerUffdWp = 4,
+            MarkerPoison = 5,
+            MarkerGuard = 6
+        ],
+        /// Bit 11: clear.
+        NG OFFSET(11) NUMBITS(1) [],
+        /// The swap slot, or the frame number.
+        PAYLOAD OFFSET(12) NUMBITS(40) [],
+        /// Software: as in a present entry.
+        SW_UFFD_WP OFFSET(57) NUMBITS(1) [],
+        /// Software: as in a present entry.
+        SW_SOFT_DIRTY OFFSET(58) NUMBITS(1) []
     ]
 }
