@@ -73,6 +73,8 @@ events! {
     CowReuse = "cow_reuse",
     /// Anonymous faults that got a smaller folio than the policy asked for.
     AnonFallback = "anon_fault_fallback",
+    /// Folios of files and shared memory that had to be made smaller for want of memory.
+    FileFallback = "thp_file_fallback",
     /// Forks completed.
     Forks = "forks",
 }

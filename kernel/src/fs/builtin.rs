@@ -7,6 +7,7 @@ use super::device::Device;
 use super::generated::{FOLIO_SIZES, Generated, PROC};
 use super::tree::{CONSOLE, Inode, InodeId, Kind, ROOT, Tree};
 use crate::errno::{Errno, Result};
+use crate::mm::policy::Memory;
 
 /// Adds everything.
 ///
@@ -34,10 +35,15 @@ pub fn populate(tree: &mut Tree) -> Result<()> {
     for name in [&b"kernel"[..], b"mm", b"transparent_hugepage"] {
         dir = directory(tree, dir, name, 0o755)?;
     }
-    generated(tree, dir, b"enabled", Generated::FolioPolicy)?;
+    const POLICIES: [(&[u8], Memory); 2] = [(b"enabled", Memory::Anon), (b"shmem_enabled", Memory::Shared)];
+    for (name, memory) in POLICIES {
+        generated(tree, dir, name, Generated::FolioPolicy(memory))?;
+    }
     for (name, order) in FOLIO_SIZES {
         let size = directory(tree, dir, name, 0o755)?;
-        generated(tree, size, b"enabled", Generated::FolioSizePolicy(order))?;
+        for (name, memory) in POLICIES {
+            generated(tree, size, name, Generated::FolioSizePolicy(memory, order))?;
+        }
     }
     Ok(())
 }
@@ -105,9 +111,12 @@ mod tests {
         let null = find(&tree, b"/dev/null").unwrap();
         assert!(matches!(tree.inode(null).kind, Kind::Special(1, 3)));
         let size = find(&tree, b"/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled").unwrap();
-        assert!(matches!(tree.inode(size).kind, Kind::Generated(Generated::FolioSizePolicy(4))));
+        assert!(matches!(
+            tree.inode(size).kind,
+            Kind::Generated(Generated::FolioSizePolicy(Memory::Anon, 4))
+        ));
         assert_eq!(tree.inode(size).mode, 0o100_644);
-        assert_eq!(tree.entries(find(&tree, b"/sys/kernel/mm/transparent_hugepage").unwrap()).len(), 10);
+        assert_eq!(tree.entries(find(&tree, b"/sys/kernel/mm/transparent_hugepage").unwrap()).len(), 11);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use super::generated::Generated;
 use super::text::Text;
 use crate::errno::Result;
-use crate::mm::policy::Setting;
+use crate::mm::policy::{Memory, Setting};
 
 /// Which processes there are.
 pub trait Processes: Sync {
@@ -25,8 +25,8 @@ pub trait Environment: Processes {
     /// `ENOMEM`; `ESRCH` when the process is gone.
     fn generate(&self, what: Generated, out: &mut Text) -> Result<()>;
 
-    /// Sets the folio policy, of one order or (`None`) the global one.
-    fn set_folio_policy(&self, order: Option<u8>, setting: Setting);
+    /// Sets the folio policy of `memory`, of one order or (`None`) the global one.
+    fn set_folio_policy(&self, memory: Memory, order: Option<u8>, setting: Setting);
 
     /// Writes to the console, all of it.
     fn console_write(&self, bytes: &[u8]);

@@ -292,9 +292,9 @@ impl OpenFile {
     }
 
     fn write_setting(&self, env: &dyn Environment, what: Generated, io: &mut dyn Transfer) -> Result<usize> {
-        let order = match what {
-            Generated::FolioPolicy => None,
-            Generated::FolioSizePolicy(order) => Some(order),
+        let (memory, order) = match what {
+            Generated::FolioPolicy(memory) => (memory, None),
+            Generated::FolioSizePolicy(memory, order) => (memory, Some(order)),
             _ => return Err(Errno::EBADF), // cannot be opened for writing
         };
         let wanted = io.remaining();
@@ -304,7 +304,7 @@ impl OpenFile {
             return Err(Errno::EFAULT);
         }
         // No word fills the buffer, so one that was cut off is unknown too.
-        env.set_folio_policy(order, sysfs::parse(&buffer[..taken], order.is_some())?);
+        env.set_folio_policy(memory, order, sysfs::parse(&buffer[..taken], memory, order.is_some())?);
         Ok(taken)
     }
 }

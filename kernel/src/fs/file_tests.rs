@@ -3,7 +3,7 @@ use crate::fs::generated::ProcessFile;
 use crate::fs::pipe::pipe;
 use crate::fs::testing::{Memory, Packer, World, tree};
 use crate::fs::walk::walk;
-use crate::mm::policy::Setting;
+use crate::mm::policy::{self, Setting};
 use linux::{O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, SEEK_CUR, SEEK_END, SEEK_SET};
 use std::vec::Vec;
 
@@ -91,16 +91,17 @@ fn generated_text_is_kept_until_it_is_read_from_the_start_again() {
 #[test]
 fn settings_take_exactly_one_word() {
     let world = World::default();
-    let size = OpenFile::new(Target::Generated(NODE, Generated::FolioSizePolicy(4)), O_WRONLY);
+    let size =
+        OpenFile::new(Target::Generated(NODE, Generated::FolioSizePolicy(policy::Memory::Anon, 4)), O_WRONLY);
     assert_eq!(size.write(&world, &mut Memory::of(b"inherit\n")), Ok(8));
-    assert_eq!(*world.policy.lock(), Some((Some(4), Setting::Inherit)));
-    let all = OpenFile::new(Target::Generated(NODE, Generated::FolioPolicy), O_RDWR);
+    assert_eq!(*world.policy.lock(), Some((policy::Memory::Anon, Some(4), Setting::Inherit)));
+    let all = OpenFile::new(Target::Generated(NODE, Generated::FolioPolicy(policy::Memory::Shared)), O_RDWR);
     assert_eq!(all.write(&world, &mut Memory::of(b"never")), Ok(5));
-    assert_eq!(*world.policy.lock(), Some((None, Setting::Never)));
+    assert_eq!(*world.policy.lock(), Some((policy::Memory::Shared, None, Setting::Never)));
     assert_eq!(all.write(&world, &mut Memory::of(b"inherit")), Err(Errno::EINVAL));
     assert_eq!(all.write(&world, &mut Memory::of(&[b'a'; 5000])), Err(Errno::EINVAL));
     assert_eq!(all.write(&world, &mut Memory::of(b"never").faulting(3)), Err(Errno::EFAULT));
-    assert_eq!(*world.policy.lock(), Some((None, Setting::Never)));
+    assert_eq!(*world.policy.lock(), Some((policy::Memory::Shared, None, Setting::Never)));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The catalogue of files whose contents the kernel writes: their names, and who may write to them.
 
+use crate::mm::policy::Memory;
+
 /// A file of `/proc` or `/sys`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Generated {
@@ -17,17 +19,17 @@ pub enum Generated {
     Cpuinfo,
     /// A file about the process with this number.
     Process(u32, ProcessFile),
-    /// `/sys/kernel/mm/transparent_hugepage/enabled`.
-    FolioPolicy,
-    /// `.../hugepages-<N>kB/enabled` for folios of this order (2 to the order pages of 4 KiB).
-    FolioSizePolicy(u8),
+    /// `/sys/kernel/mm/transparent_hugepage/enabled` or `shmem_enabled`.
+    FolioPolicy(Memory),
+    /// `.../hugepages-<N>kB/enabled` or `shmem_enabled` for folios of this order (2 to the order pages of 4 KiB).
+    FolioSizePolicy(Memory, u8),
 }
 
 impl Generated {
     /// Permission bits of the file: settings can be written, everything else is only read.
     pub const fn permissions(self) -> u32 {
         match self {
-            Generated::FolioPolicy | Generated::FolioSizePolicy(_) => 0o644,
+            Generated::FolioPolicy(_) | Generated::FolioSizePolicy(..) => 0o644,
             _ => 0o444,
         }
     }

@@ -15,7 +15,7 @@ use super::text::{Text, written};
 use super::tree::{InodeId, Tree};
 use super::tty::Tty;
 use crate::errno::{Errno, Result};
-use crate::mm::policy::Setting;
+use crate::mm::policy::{Memory, Policy, Setting};
 use crate::mm::{Backing, Object, Prot, Vma, VmaFlags};
 use crate::proc::{self, Process};
 use crate::util::Ref;
@@ -55,18 +55,18 @@ impl Environment for Kernel {
             Generated::Uptime => procfs::uptime(out, arch::time::now_ns()),
             Generated::Cpuinfo => procfs::cpuinfo(out, ONLINE_CPUS),
             Generated::Process(pid, file) => process_file(out, &*proc::find(pid).ok_or(Errno::ESRCH)?, file),
-            Generated::FolioPolicy => sysfs::show(out, mm.policy.global(), false),
-            Generated::FolioSizePolicy(order) => {
-                sysfs::show(out, mm.policy.get(order).unwrap_or(Setting::Never), true)
+            Generated::FolioPolicy(memory) => sysfs::show(out, memory, policy(memory).global(), false),
+            Generated::FolioSizePolicy(memory, order) => {
+                sysfs::show(out, memory, policy(memory).get(order).unwrap_or(Setting::Never), true)
             }
         }
     }
 
-    fn set_folio_policy(&self, order: Option<u8>, setting: Setting) {
+    fn set_folio_policy(&self, memory: Memory, order: Option<u8>, setting: Setting) {
         // Both answer whether there is such a setting, and the files exist only for those there are.
         match order {
-            None => crate::mm().policy.set_global(setting),
-            Some(order) => crate::mm().policy.set(order, setting),
+            None => policy(memory).set_global(setting),
+            Some(order) => policy(memory).set(order, setting),
         };
     }
 
@@ -109,6 +109,13 @@ impl Environment for Kernel {
 
     fn raise_sigpipe(&self) {
         proc::raise_sigpipe();
+    }
+}
+
+fn policy(memory: Memory) -> &'static Policy {
+    match memory {
+        Memory::Anon => &crate::mm().policy,
+        Memory::Shared => &crate::mm().shmem_policy,
     }
 }
 

@@ -14,7 +14,7 @@ use super::transfer::Transfer;
 use super::tree::Tree;
 use super::unpack::unpack;
 use crate::errno::{Errno, Result};
-use crate::mm::policy::Setting;
+use crate::mm::policy::{self, Setting};
 
 /// Writes newc entries one behind the other.
 #[derive(Default)]
@@ -122,7 +122,7 @@ pub struct World {
     pub breaths: AtomicU32,
     /// Long transfers end early.
     pub killed: bool,
-    pub policy: Mutex<Option<(Option<u8>, Setting)>>,
+    pub policy: Mutex<Option<(policy::Memory, Option<u8>, Setting)>>,
 }
 
 impl Processes for World {
@@ -144,8 +144,8 @@ impl Environment for World {
         }
     }
 
-    fn set_folio_policy(&self, order: Option<u8>, setting: Setting) {
-        *self.policy.lock() = Some((order, setting));
+    fn set_folio_policy(&self, memory: policy::Memory, order: Option<u8>, setting: Setting) {
+        *self.policy.lock() = Some((memory, order, setting));
     }
 
     fn console_write(&self, bytes: &[u8]) {

@@ -22,7 +22,7 @@ impl AddressSpace {
     ) -> FaultResult {
         let vma = self.vmas.find_mut(at.va()).ok_or(FaultError::MapErr)?;
         if !vma.is_private() {
-            make_writable_ptes(&mm.machine, self.context.asid(), at, 1);
+            mm.shared_write_fault(self.context.asid(), vma, at, pte);
             return Ok(());
         }
         vma.flags |= VmaFlags::HAS_ANON;

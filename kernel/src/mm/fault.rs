@@ -149,32 +149,6 @@ impl AddressSpace {
             order = mm.policy.largest_below(order, vma.flags);
         }
     }
-
-    /// The first touch of a page of a file or of shared memory.
-    fn object_fault<M: Machine>(&mut self, mm: &Mm<M>, at: PteRef, write: bool) -> FaultResult {
-        let vma = self.vmas.find_mut(at.va()).ok_or(FaultError::MapErr)?;
-        let (object, page) = vma.object_page(at.va()).ok_or(FaultError::MapErr)?;
-        let source = mm.object_page(object, page)?;
-        let (private, writable) = (vma.is_private(), vma.prot.contains(Prot::WRITE));
-        let (pfn, pte) = if write && private {
-            let copy = mm.alloc_anon(0, self.owner).ok_or(FaultError::Oom)?;
-            mm.copy(copy, source, 1);
-            if vma.prot.contains(Prot::EXEC) {
-                mm.machine.sync_icache(copy.addr(), PAGE_SIZE as usize);
-            }
-            mm.frames.set_first_mappings(copy, 1);
-            vma.flags |= VmaFlags::HAS_ANON;
-            (copy, vma.pte(copy).mkwrite().mkdirty())
-        } else {
-            mm.folio_add_mappings(source, 1).map_err(|_| FaultError::Oom)?;
-            let pte = vma.pte(source);
-            let pte = if writable && !private { pte.mkwrite() } else { pte };
-            (source, if write { pte.mkdirty() } else { pte })
-        };
-        set_pte_at(&mm.machine, self.context.asid(), at, pte, Some(mm.frames.folio(pfn).span()));
-        self.rss += 1;
-        Ok(())
-    }
 }
 
 impl<M: Machine> Mm<M> {

@@ -1,7 +1,7 @@
 //! Making mappings: mmap and brk.
 
 use bitflags::bitflags;
-use paging::{CONT_SIZE, Level, PAGE_SIZE, VirtAddr};
+use paging::{CONT_PTES, CONT_SIZE, Level, PAGE_SIZE, VirtAddr};
 
 use super::Mm;
 use super::fault::Access;
@@ -98,14 +98,18 @@ impl AddressSpace {
         }
         let (_, end) = check_range(0, request.len)?;
         let bytes = end.get();
-        // So that the largest folios that fit can be used from the first byte on.
-        let align = match (&request.backing, bytes) {
-            (Backing::Anon, n) if n >= Level::PMD.entry_size() => Level::PMD.entry_size(),
-            (Backing::Anon, n) if n >= CONT_SIZE => CONT_SIZE,
-            _ => PAGE_SIZE,
+        // So that the largest folios that fit can be used from the first byte on; an object's are aligned by the
+        // number of the page in the object, so its mapping begins as far into a block as into a folio.
+        let (align, offset) = match (&request.backing, bytes) {
+            (Backing::Anon, n) if n >= Level::PMD.entry_size() => (Level::PMD.entry_size(), 0),
+            (Backing::Anon, n) if n >= CONT_SIZE => (CONT_SIZE, 0),
+            (Backing::Object { page, .. }, n) if n >= CONT_SIZE => {
+                (CONT_SIZE, page % CONT_PTES as u64 * PAGE_SIZE)
+            }
+            _ => (PAGE_SIZE, 0),
         };
-        let start = self.vmas.gap_below(USER_START, MMAP_TOP, bytes, align);
-        let start = start.or_else(|| self.vmas.gap_below(USER_START, MMAP_TOP, bytes, PAGE_SIZE));
+        let start = self.vmas.gap_below(USER_START, MMAP_TOP, bytes, align, offset);
+        let start = start.or_else(|| self.vmas.gap_below(USER_START, MMAP_TOP, bytes, PAGE_SIZE, 0));
         start.map(|start| (start, start.add(bytes))).ok_or(Errno::ENOMEM)
     }
 

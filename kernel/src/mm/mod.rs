@@ -32,6 +32,7 @@ pub mod machine;
 pub mod madvise;
 pub mod mmap;
 pub mod object;
+mod object_fault;
 pub mod pcp;
 pub mod percpu;
 pub mod policy;
@@ -81,6 +82,8 @@ pub struct Mm<M> {
     pub frames: FrameTable,
     /// Which folio sizes anonymous memory gets.
     pub policy: Policy,
+    /// Which folio sizes shared memory gets.
+    pub shmem_policy: Policy,
     /// Address space identifiers.
     pub asids: AsidAllocator,
     /// Whether fork copies PTEs in batches; off only to show what batching buys.
@@ -105,7 +108,8 @@ impl<M: Machine> Mm<M> {
         Mm {
             machine,
             frames: FrameTable::EMPTY,
-            policy: Policy::new(),
+            policy: Policy::anon(),
+            shmem_policy: Policy::shmem(),
             asids: AsidAllocator::new(8),
             batching: AtomicBool::new(true),
             buddy: spin::Mutex::new(Buddy::new()),

@@ -1,4 +1,4 @@
-//! Which folio sizes anonymous memory gets: the settings behind `/sys/kernel/mm/transparent_hugepage`.
+//! Which folio sizes anonymous and shared memory get: the settings behind `/sys/kernel/mm/transparent_hugepage`.
 //! Linux: `Documentation/admin-guide/mm/transhuge.rst`.
 
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -18,34 +18,55 @@ pub enum Setting {
     Never = 2,
     /// As the global setting; not possible for that itself.
     Inherit = 3,
+    /// Shared memory only: everywhere, but not beyond the object's end. No folio ever reaches there, so this is what
+    /// `Always` means for shared memory too.
+    WithinSize = 4,
 }
 
 impl Setting {
-    /// All settings, in the order in which the files show them.
-    pub const ALL: [Setting; 4] = [Setting::Always, Setting::Inherit, Setting::Madvise, Setting::Never];
-
-    /// The word that stands for it in the files.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Setting::Always => "always",
-            Setting::Madvise => "madvise",
-            Setting::Never => "never",
-            Setting::Inherit => "inherit",
-        }
-    }
-
-    /// The setting that `word` stands for; `None` if it is none.
-    pub fn parse(word: &[u8]) -> Option<Setting> {
-        Self::ALL.into_iter().find(|setting| setting.word().as_bytes() == word)
-    }
-
     fn from_raw(raw: u8) -> Setting {
         match raw {
             0 => Setting::Always,
             1 => Setting::Madvise,
             3 => Setting::Inherit,
+            4 => Setting::WithinSize,
             _ => Setting::Never,
         }
+    }
+}
+
+/// What a setting is about. Each has its own policy and its own files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Memory {
+    /// Private anonymous memory: the files named `enabled`.
+    Anon,
+    /// Shared memory: the files named `shmem_enabled`.
+    Shared,
+}
+
+impl Memory {
+    /// The settings that there are, in the order in which the files show them, with the words that stand for them.
+    pub const fn words(self) -> &'static [(Setting, &'static str)] {
+        match self {
+            Memory::Anon => &[
+                (Setting::Always, "always"),
+                (Setting::Inherit, "inherit"),
+                (Setting::Madvise, "madvise"),
+                (Setting::Never, "never"),
+            ],
+            Memory::Shared => &[
+                (Setting::Always, "always"),
+                (Setting::Inherit, "inherit"),
+                (Setting::WithinSize, "within_size"),
+                (Setting::Madvise, "advise"),
+                (Setting::Never, "never"),
+            ],
+        }
+    }
+
+    /// The setting that `word` stands for; `None` if it is none.
+    pub fn parse(self, word: &[u8]) -> Option<Setting> {
+        self.words().iter().find(|(_, known)| known.as_bytes() == word).map(|(setting, _)| *setting)
     }
 }
 
@@ -56,17 +77,27 @@ pub struct Policy {
     sizes: AtomicU64,
 }
 
-/// 64 KiB: the size of a contpte block.
+/// The size of a contpte block.
 const DEFAULT_ORDER: u32 = paging::CONT_PTES.trailing_zeros();
 /// Every order's four bits.
 const ALL_NEVER: u64 = 0x1111_1111_1111_1111 * Setting::Never as u64;
 
 impl Policy {
-    /// The default: 64 KiB `always`, since contpte blocks are what this kernel is for; all others `never`.
-    pub(super) const fn new() -> Self {
-        let default =
-            (ALL_NEVER & !(0xf << (4 * DEFAULT_ORDER))) | (Setting::Always as u64) << (4 * DEFAULT_ORDER);
-        Policy { global: AtomicU8::new(Setting::Madvise as u8), sizes: AtomicU64::new(default) }
+    /// Anonymous memory's default: contpte blocks `always`, since they are what this kernel is for; all others
+    /// `never`.
+    pub(super) const fn anon() -> Self {
+        Self::of_blocks(Setting::Always, Setting::Madvise)
+    }
+
+    /// Shared memory's default: contpte blocks `within_size`. Linux has `never`, as its shared memory may be a sparse
+    /// file that a folio makes larger; ours is a mapping's, which asked for all of it.
+    pub(super) const fn shmem() -> Self {
+        Self::of_blocks(Setting::WithinSize, Setting::Never)
+    }
+
+    const fn of_blocks(setting: Setting, global: Setting) -> Self {
+        let sizes = (ALL_NEVER & !(0xf << (4 * DEFAULT_ORDER))) | (setting as u64) << (4 * DEFAULT_ORDER);
+        Policy { global: AtomicU8::new(global as u8), sizes: AtomicU64::new(sizes) }
     }
 
     /// The setting of folios of `order` (1 to [`MAX_ORDER`]); `None` for any other order.
@@ -109,7 +140,7 @@ impl Policy {
         let enabled = |order: &u8| {
             let own = setting_of(sizes, *order);
             match if own == Setting::Inherit { self.global() } else { own } {
-                Setting::Always => true,
+                Setting::Always | Setting::WithinSize => true,
                 Setting::Madvise => asked,
                 Setting::Never | Setting::Inherit => false,
             }
@@ -130,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_default_is_64_kib_always() {
-        let policy = Policy::new();
+        let policy = Policy::anon();
         assert_eq!(policy.largest_below(ANY, VmaFlags::empty()), 4);
         assert_eq!(policy.largest_below(4, VmaFlags::empty()), 0);
         assert_eq!(policy.largest_below(ANY, VmaFlags::NOHUGEPAGE), 0);
@@ -138,7 +169,7 @@ mod tests {
 
     #[test]
     fn madvise_and_inherit_mean_what_linux_means() {
-        let policy = Policy::new();
+        let policy = Policy::anon();
         assert!(policy.set(9, Setting::Madvise) && policy.set(7, Setting::Inherit));
         assert_eq!(policy.largest_below(ANY, VmaFlags::empty()), 4);
         assert_eq!(policy.largest_below(ANY, VmaFlags::HUGEPAGE), 9);
@@ -154,9 +185,12 @@ mod tests {
 
     #[test]
     fn words_parse_back() {
-        for setting in Setting::ALL {
-            assert_eq!(Setting::parse(setting.word().as_bytes()), Some(setting));
+        for memory in [Memory::Anon, Memory::Shared] {
+            for (setting, word) in memory.words() {
+                assert_eq!(memory.parse(word.as_bytes()), Some(*setting));
+            }
+            assert_eq!(memory.parse(b"sometimes"), None);
         }
-        assert_eq!(Setting::parse(b"sometimes"), None);
+        assert_eq!((Memory::Anon.parse(b"within_size"), Memory::Shared.parse(b"madvise")), (None, None));
     }
 }

@@ -266,17 +266,24 @@ impl VmaList {
         Ok(VmaList { vmas })
     }
 
-    /// The highest `bytes` free bytes below `limit` and not below `floor`, aligned to `align` (a power of two, in
-    /// bytes). `None` when there is no such gap.
-    pub fn gap_below(&self, floor: VirtAddr, limit: VirtAddr, bytes: u64, align: u64) -> Option<VirtAddr> {
+    /// The highest `bytes` free bytes below `limit` and not below `floor` that begin `offset` bytes behind a multiple
+    /// of `align` (a power of two, in bytes, greater than `offset`). `None` when there is no such gap.
+    pub fn gap_below(
+        &self,
+        floor: VirtAddr,
+        limit: VirtAddr,
+        bytes: u64,
+        align: u64,
+        offset: u64,
+    ) -> Option<VirtAddr> {
         let mut end = limit;
         for vma in self.vmas[..self.overlapping(VirtAddr::new(0), limit).end].iter().rev() {
-            if let Some(start) = fits(vma.end.max(floor), end, bytes, align) {
+            if let Some(start) = fits(vma.end.max(floor), end, bytes, align, offset) {
                 return Some(start);
             }
             end = vma.start;
         }
-        fits(floor, end, bytes, align)
+        fits(floor, end, bytes, align, offset)
     }
 }
 
@@ -284,8 +291,9 @@ fn last_reference(vma: &Vma) -> bool {
     matches!(&vma.backing, Backing::Object { object, .. } if Ref::is_unique(object))
 }
 
-fn fits(start: VirtAddr, end: VirtAddr, bytes: u64, align: u64) -> Option<VirtAddr> {
-    let at = VirtAddr::new(end.get().checked_sub(bytes)?).align_down(align);
+fn fits(start: VirtAddr, end: VirtAddr, bytes: u64, align: u64, offset: u64) -> Option<VirtAddr> {
+    let highest = end.get().checked_sub(bytes)?.checked_sub(offset)?;
+    let at = VirtAddr::new(highest).align_down(align).add(offset);
     (at >= start).then_some(at)
 }
 
@@ -347,13 +355,19 @@ mod tests {
     #[test]
     fn gaps_are_found_from_the_top_and_aligned() {
         let list = list(&[vma(0x10_0000, 0x20_0000, Prot::READ), vma(0x30_1000, 0x40_0000, Prot::READ)]);
-        let gap = |bytes, align| {
-            list.gap_below(VirtAddr::new(0x1_0000), VirtAddr::new(0x40_0000), bytes, align).map(|va| va.get())
+        let shifted = |bytes, align, offset| {
+            let (floor, limit) = (VirtAddr::new(0x1_0000), VirtAddr::new(0x40_0000));
+            list.gap_below(floor, limit, bytes, align, offset).map(|va| va.get())
         };
+        let gap = |bytes, align| shifted(bytes, align, 0);
         assert_eq!(gap(0x1000, 0x1000), Some(0x30_0000));
         assert_eq!(gap(0x1_0000, 0x1_0000), Some(0x2f_0000));
         assert_eq!(gap(0x10_1000, 0x1000), Some(0x20_0000));
         assert_eq!(gap(0x10_2000, 0x1000), None);
         assert_eq!(gap(0xf_0000, 0x1000), Some(0x21_1000));
+        assert_eq!(shifted(0x2000, 0x1_0000, 0x3000), Some(0x2f_3000));
+        assert_eq!(shifted(0xf_0000, 0x1_0000, 0x2000), Some(0x20_2000));
+        assert_eq!(shifted(0xf_0000, 0x1_0000, 0x1_0000 - 0x1000), Some(0x20_f000));
+        assert_eq!(shifted(0xff_f000, 0x1_0000, 0x2000), None, "below nothing");
     }
 }

@@ -1,10 +1,12 @@
 //! Host tests of memory management as a whole: what processes see, what the tables hold, and that nothing leaks.
 
+mod areas;
 mod exhaustion;
 mod exhaustive;
 mod fork;
 mod mapping;
 mod naive;
+mod object;
 mod random;
 mod world;
 

@@ -3,12 +3,11 @@
 //! No tables, no folios, no sharing: fork copies every byte. The real implementation is compared with this one, after
 //! each operation and in every page.
 
+use super::areas::Views;
 use crate::mm::{FaultError, Prot};
 
 /// Pages of the private area, in two last-level tables: it begins two blocks before a PMD boundary.
 pub const PAGES: usize = 64;
-/// Pages of the shared area.
-pub const SHARED_PAGES: usize = 4;
 
 /// One page as its process sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,11 +22,13 @@ pub struct Page {
 #[derive(Clone, Debug)]
 pub struct Naive {
     pages: [Option<Page>; PAGES],
+    /// What it sees of shared memory and files.
+    pub views: Views,
 }
 
 impl Default for Naive {
     fn default() -> Self {
-        Naive { pages: [None; PAGES] }
+        Naive { pages: [None; PAGES], views: Views::default() }
     }
 }
 

@@ -9,6 +9,7 @@ use model::machine::{Adversary, MachineConfig};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
+use super::areas::{Area, AreaOp};
 use super::world::{Op, PROCESSES, Stretch, run};
 use crate::mm::Mm;
 use crate::mm::frame::MAX_ORDER;
@@ -27,6 +28,29 @@ fn stretch() -> impl Strategy<Value = Stretch> {
     ]
 }
 
+fn area() -> impl Strategy<Value = Area> {
+    prop_oneof![Just(Area::Shared), Just(Area::File)]
+}
+
+/// Any stretch, but often whole blocks.
+fn area_op() -> impl Strategy<Value = AreaOp> {
+    const BLOCK: usize = paging::CONT_PTES;
+    let stretch = || {
+        prop_oneof![
+            (0..3 * BLOCK, 1..2 * BLOCK),
+            (0..3usize, 1..3usize).prop_map(|(first, blocks)| (first * BLOCK, blocks * BLOCK)),
+        ]
+    };
+    prop_oneof![
+        2 => (0..3 * BLOCK).prop_map(AreaOp::Read),
+        3 => (0..3 * BLOCK).prop_map(AreaOp::Write),
+        1 => stretch().prop_map(|(first, pages)| AreaOp::Fill(first, pages)),
+        2 => stretch().prop_map(|(first, pages)| AreaOp::Discard(first, pages)),
+        2 => (stretch(), 0..3u8).prop_map(|((first, pages), prot)| AreaOp::Protect(first, pages, prot)),
+        1 => stretch().prop_map(|(first, pages)| AreaOp::Remap(first, pages)),
+    ]
+}
+
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         1 => (0..=MAX_ORDER).prop_map(Op::FolioOrder),
@@ -38,7 +62,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (process(), 0..64usize).prop_map(|(p, page)| Op::Read(p, page)),
         4 => (process(), 0..64usize).prop_map(|(p, page)| Op::Write(p, page)),
         4 => (process(), stretch()).prop_map(|(p, s)| Op::Fill(p, s)),
-        1 => (process(), 0..4usize).prop_map(|(p, page)| Op::WriteShared(p, page)),
+        5 => (process(), area(), area_op()).prop_map(|(p, area, op)| Op::In(p, area, op)),
         4 => process().prop_map(Op::Fork),
         2 => process().prop_map(Op::Exit),
     ]

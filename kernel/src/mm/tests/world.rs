@@ -4,17 +4,16 @@ use std::vec::Vec;
 
 use linux_raw_sys::general::MADV_DONTNEED;
 
-use super::naive::{Naive, PAGES, SHARED_PAGES};
+use super::areas::{Area, AreaOp, Areas};
+use super::naive::{Naive, PAGES};
 use super::{PAGE, only_order};
 use crate::mm::testing::{HostMachine, Process};
-use crate::mm::{Backing, MapFlags, MapRequest, Mm, Prot};
+use crate::mm::{Mm, Prot};
 
 /// Processes alive at once, at most.
 pub const PROCESSES: usize = 4;
 /// The private area: two blocks before a PMD boundary.
 const AREA: usize = 0x4020_0000 - 32 * PAGE;
-/// The shared area.
-const SHARED: usize = 0x5000_0000;
 
 /// A stretch of the private area: the first page (0-based) and how many.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +51,8 @@ pub enum Op {
     Write(usize, usize),
     /// Stores to every page of a stretch.
     Fill(usize, Stretch),
-    /// A store to a page of the shared area.
-    WriteShared(usize, usize),
+    /// Something in shared memory or in a mapping of a file.
+    In(usize, Area, AreaOp),
     /// fork; nothing if there are as many processes as there may be.
     Fork(usize),
     /// exit; nothing if it is the last.
@@ -64,25 +63,18 @@ pub enum Op {
 pub struct World<'m> {
     mm: &'m Mm<HostMachine>,
     processes: Vec<(Process<'m>, Naive)>,
-    shared: [u8; SHARED_PAGES],
+    areas: Areas<'m>,
     stores: u8,
 }
 
 impl<'m> World<'m> {
-    /// One process, with the shared area mapped and the private area empty.
+    /// One process, with shared memory and a file mapped and the private area empty.
     pub fn new(mm: &'m Mm<HostMachine>) -> Self {
         only_order(mm, 4);
         mm.machine.run_on(0);
         let mut first = Process::new(mm);
-        let request = MapRequest {
-            addr: SHARED,
-            len: SHARED_PAGES * PAGE,
-            prot: Prot::READ | Prot::WRITE,
-            flags: MapFlags::FIXED | MapFlags::SHARED,
-            backing: Backing::Anon,
-        };
-        first.space.mmap(mm, request).unwrap();
-        World { mm, processes: std::vec![(first, Naive::default())], shared: [0; SHARED_PAGES], stores: 0 }
+        let areas = Areas::new(mm, &mut first);
+        World { mm, processes: std::vec![(first, Naive::default())], areas, stores: 0 }
     }
 
     /// Does `op` in both implementations; panics where they differ.
@@ -131,10 +123,9 @@ impl<'m> World<'m> {
             Op::Fill(number, stretch) => {
                 stretch.range().for_each(|page| self.write(at(number), page, value.wrapping_add(page as u8)));
             }
-            Op::WriteShared(number, page) => {
-                let page = page % SHARED_PAGES;
-                self.processes[at(number)].0.write(SHARED + page * PAGE, value).unwrap();
-                self.shared[page] = value;
+            Op::In(number, area, op) => {
+                let (real, naive) = &mut self.processes[at(number)];
+                self.areas.step(real, &mut naive.views, area, op, value);
             }
             Op::Fork(number) if alive < PROCESSES => {
                 let (real, naive) = &mut self.processes[at(number)];
@@ -160,11 +151,10 @@ impl<'m> World<'m> {
     pub fn finish(mut self) {
         for number in 0..self.processes.len() {
             (0..PAGES).for_each(|page| self.compare(number, page));
-            for page in 0..SHARED_PAGES {
-                let seen = self.processes[number].0.read(SHARED + page * PAGE);
-                assert_eq!(seen, Ok(self.shared[page]), "process {number}, shared page {page}");
-            }
+            let (real, naive) = &mut self.processes[number];
+            self.areas.compare_all(real, &mut naive.views);
         }
+        self.areas.finish();
         self.processes.into_iter().for_each(|(real, _)| real.exit());
     }
 }

@@ -1,0 +1,204 @@
+//! The areas of the world that show objects: shared memory, and a private mapping of a file.
+//!
+//! As everything in the naive implementation, page by page: shared memory is one array, a process's view of the file is
+//! the file and what the process wrote over it.
+
+use std::vec::Vec;
+
+use linux_raw_sys::general::MADV_DONTNEED;
+use paging::{CONT_PTES, CONT_SIZE, PTES_PER_TABLE};
+
+use super::PAGE;
+use crate::mm::testing::{HostMachine, Process};
+use crate::mm::{Backing, FaultError, MapFlags, MapRequest, Mm, Object, Prot};
+use crate::util::Ref;
+
+/// Pages of shared memory: two blocks and a half.
+const SHARED_PAGES: usize = 2 * CONT_PTES + CONT_PTES / 2;
+/// Pages of the file, the last of which it fills only in part: its folios get smaller towards the end.
+const FILE_PAGES: usize = CONT_PTES + CONT_PTES / 2 + 1;
+/// Bytes that one last-level table translates.
+const TABLE: usize = PTES_PER_TABLE * PAGE;
+/// Where the shared area is: one block before a table's end.
+const SHARED: usize = (1 << 32) + TABLE - CONT_SIZE as usize;
+/// Where the file is: one block before a table's end.
+const FILE: usize = (1 << 32) + 4 * TABLE - CONT_SIZE as usize;
+const RW: Prot = Prot::READ.union(Prot::WRITE);
+
+/// One of the areas.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Area {
+    /// Shared anonymous memory.
+    Shared,
+    /// A file, mapped privately, and a page beyond its end.
+    File,
+}
+
+impl Area {
+    /// Where its first page is, and how many it has.
+    const fn place(self) -> (usize, usize) {
+        match self {
+            Area::Shared => (SHARED, SHARED_PAGES),
+            Area::File => (FILE, FILE_PAGES + 1),
+        }
+    }
+}
+
+/// Something that a process does in an area. Pages are 0-based and taken modulo how many there are.
+#[derive(Clone, Copy, Debug)]
+pub enum AreaOp {
+    /// A load from a page.
+    Read(usize),
+    /// A store to a page.
+    Write(usize),
+    /// Stores to so many pages from one on.
+    Fill(usize, usize),
+    /// madvise(MADV_DONTNEED).
+    Discard(usize, usize),
+    /// mprotect to PROT_NONE (0), read-only (1) or read and write (2).
+    Protect(usize, usize, u8),
+    /// mmap of the same, MAP_FIXED.
+    Remap(usize, usize),
+}
+
+/// What is permitted in a page, and, in the file, what was written to it.
+#[derive(Clone, Copy, Debug)]
+struct View {
+    prot: Prot,
+    written: Option<u8>,
+}
+
+/// A process's view of both areas.
+#[derive(Clone, Debug)]
+pub struct Views {
+    shared: [View; SHARED_PAGES],
+    file: [View; FILE_PAGES + 1],
+}
+
+impl Default for Views {
+    fn default() -> Self {
+        let fresh = View { prot: RW, written: None };
+        Views { shared: [fresh; SHARED_PAGES], file: [fresh; FILE_PAGES + 1] }
+    }
+}
+
+impl Views {
+    fn of(&mut self, area: Area) -> &mut [View] {
+        match area {
+            Area::Shared => &mut self.shared,
+            Area::File => &mut self.file,
+        }
+    }
+}
+
+/// What all processes share: the objects, and what the naive implementation holds of them.
+pub struct Areas<'m> {
+    mm: &'m Mm<HostMachine>,
+    shared: [u8; SHARED_PAGES],
+    objects: [Ref<Object>; 2],
+}
+
+/// The file: every page is full of its number plus 1.
+fn file() -> &'static [u8] {
+    static FILE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    FILE.get_or_init(|| (0..FILE_PAGES * PAGE - PAGE / 2).map(|byte| (byte / PAGE) as u8 + 1).collect())
+}
+
+impl<'m> Areas<'m> {
+    /// Both, mapped in `first`.
+    pub fn new(mm: &'m Mm<HostMachine>, first: &mut Process<'_>) -> Self {
+        let shared = Object::shmem((SHARED_PAGES * PAGE) as u64).unwrap();
+        let areas = Areas { mm, shared: [0; SHARED_PAGES], objects: [shared, Object::file(file()).unwrap()] };
+        areas.map(first, Area::Shared, 0..SHARED_PAGES);
+        areas.map(first, Area::File, 0..FILE_PAGES + 1);
+        areas
+    }
+
+    fn map(&self, process: &mut Process<'_>, area: Area, pages: core::ops::Range<usize>) {
+        let addr = area.place().0 + pages.start * PAGE;
+        let (object, shared) = match area {
+            Area::Shared => (&self.objects[0], MapFlags::SHARED),
+            Area::File => (&self.objects[1], MapFlags::empty()),
+        };
+        let backing = Backing::Object { object: object.clone(), page: pages.start as u64 };
+        let flags = MapFlags::FIXED | shared;
+        let request = MapRequest { addr, len: pages.len() * PAGE, prot: RW, flags, backing };
+        assert_eq!(process.space.mmap(self.mm, request), Ok(addr));
+    }
+
+    /// Does `op` in both implementations, storing `value` where it stores; panics where they differ.
+    pub fn step(&mut self, process: &mut Process<'_>, views: &mut Views, area: Area, op: AreaOp, value: u8) {
+        let (base, all) = area.place();
+        let stretch = |first: usize, pages: usize| first % all..(first % all + pages.max(1)).min(all);
+        let bytes = |pages: &core::ops::Range<usize>| (base + pages.start * PAGE, pages.len() * PAGE);
+        let views_of = views.of(area);
+        process.enter();
+        match op {
+            AreaOp::Read(page) => self.compare(process, views, area, page % all),
+            AreaOp::Write(page) => self.write(process, views, area, page % all, value),
+            AreaOp::Fill(first, pages) => {
+                for page in stretch(first, pages) {
+                    self.write(process, views, area, page, value.wrapping_add(page as u8));
+                }
+            }
+            AreaOp::Discard(first, pages) => {
+                let pages = stretch(first, pages);
+                let (addr, len) = bytes(&pages);
+                process.space.madvise(self.mm, addr, len, MADV_DONTNEED).unwrap();
+                views_of[pages].iter_mut().for_each(|view| view.written = None);
+            }
+            AreaOp::Protect(first, pages, prot) => {
+                let pages = stretch(first, pages);
+                let (addr, len) = bytes(&pages);
+                let prot = [Prot::empty(), Prot::READ, RW][prot as usize % 3];
+                process.space.mprotect(self.mm, addr, len, prot).unwrap();
+                views_of[pages].iter_mut().for_each(|view| view.prot = prot);
+            }
+            AreaOp::Remap(first, pages) => {
+                let pages = stretch(first, pages);
+                self.map(process, area, pages.clone());
+                views_of[pages].fill(View { prot: RW, written: None });
+            }
+        }
+    }
+
+    fn write(&mut self, process: &mut Process<'_>, views: &mut Views, area: Area, page: usize, value: u8) {
+        let view = &mut views.of(area)[page];
+        let expected = match area {
+            _ if !view.prot.contains(Prot::WRITE) => Err(FaultError::AccErr),
+            Area::File if page >= FILE_PAGES => Err(FaultError::Bus),
+            Area::File => {
+                view.written = Some(value);
+                Ok(())
+            }
+            Area::Shared => {
+                self.shared[page] = value;
+                Ok(())
+            }
+        };
+        assert_eq!(process.write(area.place().0 + page * PAGE, value), expected, "store to {area:?} {page}");
+    }
+
+    fn compare(&self, process: &mut Process<'_>, views: &mut Views, area: Area, page: usize) {
+        let view = views.of(area)[page];
+        let expected = match area {
+            _ if view.prot.is_empty() => Err(FaultError::AccErr),
+            Area::File if page >= FILE_PAGES => Err(FaultError::Bus),
+            Area::File => Ok(view.written.unwrap_or(page as u8 + 1)),
+            Area::Shared => Ok(self.shared[page]),
+        };
+        assert_eq!(process.read(area.place().0 + page * PAGE), expected, "load from {area:?} {page}");
+    }
+
+    /// Compares every page of a process.
+    pub fn compare_all(&self, process: &mut Process<'_>, views: &mut Views) {
+        for area in [Area::Shared, Area::File] {
+            (0..area.place().1).for_each(|page| self.compare(process, views, area, page));
+        }
+    }
+
+    /// Gives the objects up.
+    pub fn finish(self) {
+        self.objects.into_iter().for_each(|object| self.mm.object_put(object));
+    }
+}
