@@ -227,6 +227,12 @@ impl Pte {
         Pte(self.0 + pages * PAGE_SIZE)
     }
 
+    /// The same attributes for the frame `pages` further down. The caller ensures that there is one.
+    #[inline]
+    pub const fn rewind(self, pages: u64) -> Pte {
+        Pte(self.0 - pages * PAGE_SIZE)
+    }
+
     /// Accessed.
     #[inline]
     pub const fn mkyoung(self) -> Pte {

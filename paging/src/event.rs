@@ -51,6 +51,8 @@ events! {
     Fold = "contpte_fold",
     /// Contpte blocks taken apart, by break-before-make.
     Unfold = "contpte_unfold",
+    /// Blocks folded or unfolded without a TLBI between, which takes BBM level 2.
+    FoldNoTlbi = "contpte_no_tlbi",
     /// Calls of `set_ptes`.
     SetPtesBatches = "set_ptes_batches",
     /// Calls of `wrprotect_ptes`.

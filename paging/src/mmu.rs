@@ -56,7 +56,8 @@ pub struct Features {
     pub hw_af: bool,
     /// Hardware manages dirty state.
     pub hw_dirty: bool,
-    /// FEAT_BBM level: 0, 1 or 2.
+    /// FEAT_BBM level that may be relied on: 0, 1 or 2. Level 2 is to be claimed only of a CPU that takes no TLB
+    /// conflict aborts, which its ID register does not say ([`crate::contpte::fold`]).
     pub bbm_level: u8,
 }
 

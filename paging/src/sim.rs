@@ -3,6 +3,7 @@
 //! It translates nothing by itself; it keeps descriptors, and a log of barriers, TLBIs and stores in their order,
 //! so that a test can ask not only what a table holds but how it came to hold it.
 
+use std::boxed::Box;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::vec::Vec;
@@ -35,7 +36,11 @@ pub struct Sim {
     next_frame: AtomicU64,
     counts: [AtomicU64; Event::COUNT],
     log: Mutex<Vec<Op>>,
+    interference: Mutex<Option<Interference>>,
 }
+
+/// What another CPU does between two accesses of the code under test.
+type Interference = Box<dyn FnMut(&Sim) + Send>;
 
 impl Sim {
     /// The first frame of the machine's memory; not 0, so that an address taken for an index shows.
@@ -50,12 +55,33 @@ impl Sim {
             next_frame: AtomicU64::new(0),
             counts: [const { AtomicU64::new(0) }; Event::COUNT],
             log: Mutex::new(Vec::new()),
+            interference: Mutex::new(None),
         }
     }
 
     fn word(&self, at: DescAddr) -> &AtomicU64 {
         let index = ((at.get() - Self::BASE.addr().get()) >> 3) as usize;
         &self.memory[index / WORDS][index % WORDS]
+    }
+
+    /// Calls `f` before every access to a descriptor from here on, as another CPU or its walker would come between.
+    /// What `f` does itself is not interfered with.
+    pub fn interfere(&self, f: impl FnMut(&Sim) + Send + 'static) {
+        *self.interference.lock().unwrap() = Some(Box::new(f));
+    }
+
+    /// Others are quiet from here on.
+    pub fn be_alone(&self) {
+        *self.interference.lock().unwrap() = None;
+    }
+
+    fn others(&self) {
+        // Taken out while it runs: it accesses descriptors too.
+        let taken = self.interference.lock().unwrap().take();
+        if let Some(mut f) = taken {
+            f(self);
+            self.interference.lock().unwrap().get_or_insert(f);
+        }
     }
 
     fn push(&self, op: Op) {
@@ -96,6 +122,7 @@ impl Sim {
 
 impl Mmu for Sim {
     fn load(&self, at: DescAddr) -> u64 {
+        self.others();
         self.word(at).load(Ordering::Relaxed)
     }
 
@@ -104,12 +131,14 @@ impl Mmu for Sim {
     }
 
     fn swap(&self, at: DescAddr, value: u64) -> u64 {
+        self.others();
         let old = self.word(at).swap(value, Ordering::Relaxed);
         self.push(Op::Store(at, old, value));
         old
     }
 
     fn compare_exchange(&self, at: DescAddr, old: u64, new: u64) -> Result<(), u64> {
+        self.others();
         self.word(at).compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed)?;
         self.push(Op::Store(at, old, new));
         Ok(())

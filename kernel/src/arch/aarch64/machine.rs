@@ -87,7 +87,8 @@ impl Mmu for Cpu {
             ttl: cpu.ttl,
             hw_af: cpu.hw_af,
             hw_dirty: cpu.hw_dirty,
-            bbm_level: cpu.bbm_level,
+            // What the CPU offers says nothing of conflict aborts, so nothing is built on it.
+            bbm_level: 0,
         }
     }
 

@@ -1,0 +1,62 @@
+//! Writing entries where none were.
+
+use super::fold::try_fold;
+use super::{ptep_get_raw, set_pte};
+use crate::batch::FolioSpan;
+use crate::desc::Pte;
+use crate::event::Event;
+use crate::granule::CONT_PTES;
+use crate::mmu::{Asid, Mmu};
+use crate::walk::PteRef;
+
+/// Writes `nr` entries from `at`, mapping consecutive frames from that of `pte`. They were not valid before (and
+/// are flushed, if they ever were). Whole aligned blocks become folded at once: no clear, no TLBI. An entry that
+/// maps no frame (swap, migration, marker) goes alone: `nr` is 1.
+#[inline]
+pub fn set_ptes<M: Mmu>(mmu: &M, at: PteRef, pte: Pte, nr: usize) {
+    debug_assert!(nr == 1 || pte.is_present());
+    mmu.count(Event::SetPtesBatches, 1);
+    mmu.count(Event::PteStores, nr as u64);
+    let plain = pte.mknoncont();
+    let mut done = 0;
+    while done < nr {
+        let here = at.add(done);
+        let part = (CONT_PTES - here.cont_index()).min(nr - done);
+        let value = plain.advance(done as u64);
+        let value = if part == CONT_PTES && may_cont(value) { value.mkcont() } else { value };
+        assert_not_live(mmu, here, part);
+        for index in 0..part {
+            set_pte(mmu, here.add(index), value.advance(index as u64));
+        }
+        done += part;
+    }
+}
+
+/// Writes one entry that was not valid before, then folds its block if this was the entry that completed it.
+/// `folio` is the folio of the frame, if it has one.
+pub fn set_pte_at<M: Mmu>(mmu: &M, asid: Asid, at: PteRef, pte: Pte, folio: Option<FolioSpan>) {
+    set_ptes(mmu, at, pte, 1);
+    if let Some(folio) = folio {
+        try_fold(mmu, asid, at, pte, folio);
+    }
+}
+
+/// Whether a block may begin with `pte`: a valid user mapping of a counted frame, its frame aligned to the block.
+#[inline]
+pub(super) fn may_cont(pte: Pte) -> bool {
+    pte.is_valid() && pte.is_user() && !pte.is_special() && pte.pfn().get() & (CONT_PTES as u64 - 1) == 0
+}
+
+/// Nothing is written over a valid entry, nor into the hole of a block that has the bit: there would be none if all
+/// who cleared the entry had unfolded. One sibling tells, as a live block is uniform.
+#[inline]
+fn assert_not_live<M: Mmu>(mmu: &M, at: PteRef, nr: usize) {
+    if cfg!(debug_assertions) {
+        for index in 0..nr {
+            assert!(!ptep_get_raw(mmu, at.add(index)).is_valid(), "set_ptes over a live entry");
+        }
+        let sibling = at.cont_start().add(if at.cont_index() == 0 { CONT_PTES - 1 } else { 0 });
+        let sibling = ptep_get_raw(mmu, sibling);
+        assert!(!sibling.is_valid() || !sibling.is_cont(), "set_ptes into a live block");
+    }
+}
