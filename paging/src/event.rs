@@ -61,6 +61,8 @@ events! {
     ForkBatches = "fork_batches",
     /// Contpte blocks that fork copied whole.
     ForkBlocks = "fork_blocks",
+    /// Pages of pinned folios that fork copied for the child.
+    ForkPinnedCopies = "fork_pinned_copies",
     /// Atomic updates of folio reference and mapping counts.
     FolioRefUpdates = "folio_ref_updates",
     /// Frames zeroed.
@@ -77,6 +79,10 @@ events! {
     AnonFallback = "anon_fault_fallback",
     /// Folios of files and shared memory that had to be made smaller for want of memory.
     FileFallback = "thp_file_fallback",
+    /// Pages pinned.
+    PinsAcquired = "nr_foll_pin_acquired",
+    /// Pages unpinned.
+    PinsReleased = "nr_foll_pin_released",
     /// Forks completed.
     Forks = "forks",
 }

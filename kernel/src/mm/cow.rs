@@ -35,8 +35,26 @@ impl AddressSpace {
                 return Ok(());
             }
         }
-        let writable = |pfn| vma.pte(pfn).mkwrite().mkdirty();
+        self.copy_page(mm, at, pte, true)
+    }
+
+    /// Replaces the page at `at`, whose entry `pte` is valid, in private memory, by a copy that is this address space's
+    /// alone.
+    pub(super) fn copy_page<M: Machine>(
+        &mut self,
+        mm: &Mm<M>,
+        at: PteRef,
+        pte: Pte,
+        writable: bool,
+    ) -> FaultResult {
+        let vma = self.vmas.find_mut(at.va()).ok_or(FaultError::MapErr)?;
+        vma.flags |= VmaFlags::HAS_ANON;
         let copy = mm.alloc_anon(0, self.owner).ok_or(FaultError::Oom)?;
+        let new = vma.pte(copy);
+        let new = if writable { new.mkwrite().mkdirty() } else { new.mkdirty() };
+        // The old translation must be gone everywhere before the copy can be written, or a CPU could go on reading
+        // the old frame; and, where it permitted writes, before the copy is made.
+        ptep_clear_flush(&mm.machine, self.context.asid(), at);
         if pte.is_special() {
             mm.zero(copy, 1);
             self.rss += 1;
@@ -48,10 +66,6 @@ impl AddressSpace {
             mm.machine.sync_icache(copy.addr(), PAGE_SIZE as usize);
         }
         mm.frames.set_first_mappings(copy, 1);
-        let new = writable(copy);
-        // The old translation must be gone everywhere before the copy can be written, or a CPU could go on reading
-        // the old frame.
-        ptep_clear_flush(&mm.machine, self.context.asid(), at);
         set_pte_at(&mm.machine, self.context.asid(), at, new, Some(mm.frames.folio(copy).span()));
         if !pte.is_special() {
             mm.folio_remove_mappings(mm.frames.folio(pte.pfn()).head, 1);
@@ -61,12 +75,20 @@ impl AddressSpace {
 }
 
 impl<M: Machine> Mm<M> {
-    /// Whether all references to the folio are mappings of it around `at`, whose entry is `pte`, in `vma`: then
-    /// nobody else can see what is written to it. Looks only where the folio lies if it was never moved; a mapping
-    /// elsewhere makes the answer "no", which costs a copy, not correctness.
-    fn maps_all_of(&self, vma: &Vma, at: PteRef, pte: Pte, folio: Folio) -> bool {
+    /// Whether this address space maps the anonymous folio alone, of which `pte`, the entry at `at` in `vma`, maps a
+    /// page: then no other process sees what is written to it. All mappings must be found around `at`. Looks only where
+    /// the folio lies if it was never moved; a mapping elsewhere makes the answer "no", which costs a copy, not
+    /// correctness.
+    ///
+    /// Pinned, it is always this address space's alone ([`pin`](super::pin)), wherever it is mapped; and it must not
+    /// be copied: whoever pinned it would be left with a frame that the process no longer writes to. Who pinned it
+    /// sees what is written, and is meant to.
+    pub(super) fn maps_all_of(&self, vma: &Vma, at: PteRef, pte: Pte, folio: Folio) -> bool {
         let counts = self.frames.counts(folio.head);
-        if counts.refs != counts.maps || counts.maps as u64 > folio.span().pages {
+        if counts.pins > 0 {
+            return true;
+        }
+        if counts.others != 0 || counts.maps as u64 > folio.span().pages {
             return false;
         }
         let before = ((pte.pfn().get() - folio.head.get()) as usize)
@@ -89,11 +111,11 @@ impl<M: Machine> Mm<M> {
     }
 
     /// The entries that become writable together with `at`, whose entry is `pte`: those of its block that map the
-    /// same folio, in step and write-protected alike. A folded block is wholly among them: all of it maps the folio,
-    /// and all mappings of the folio were found in this VMA.
+    /// same folio, in step and write-protected alike. A folded block is wholly among them, unless it reaches into
+    /// another VMA, as that of a pinned folio may.
     fn reusable_run(&self, vma: &Vma, at: PteRef, pte: Pte, folio: FolioSpan) -> (PteRef, usize) {
         let block = at.cont_start();
-        if pte.is_cont() {
+        if pte.is_cont() && block.va() >= vma.start && block.add(CONT_PTES - 1).va() < vma.end {
             return (block, CONT_PTES);
         }
         let matches = |index: usize| {

@@ -3,7 +3,8 @@
 use paging::{Event, Pfn};
 
 use super::Mm;
-use super::frame::{Kind, TooManyReferences};
+use super::counts::{Counts, TooManyReferences};
+use super::frame::Kind;
 use super::machine::Machine;
 
 impl<M: Machine> Mm<M> {
@@ -13,23 +14,20 @@ impl<M: Machine> Mm<M> {
         self.alloc_frames(order, Kind::Anon, owner)
     }
 
-    /// `nr` more PTEs map frames of the folio at `head`: takes that many references and mappings in one update.
+    /// `nr` more PTEs map frames of the folio at `head`: counts them in one update, which also tells what the counts
+    /// were before it.
     ///
     /// # Errors
     /// [`TooManyReferences`]; nothing was taken.
     #[inline]
-    pub fn folio_add_mappings(&self, head: Pfn, nr: u32) -> Result<(), TooManyReferences> {
-        self.machine.count(Event::FolioRefUpdates, 1);
-        self.frames.add(head, nr, nr)
+    pub fn folio_add_mappings(&self, head: Pfn, nr: u32) -> Result<Counts, TooManyReferences> {
+        self.folio_add(head, Counts::maps(nr))
     }
 
     /// `nr` PTEs that mapped frames of the folio are gone from tables and TLBs. Frees the folio with the last.
     #[inline]
     pub fn folio_remove_mappings(&self, head: Pfn, nr: u32) {
-        self.machine.count(Event::FolioRefUpdates, 1);
-        if self.frames.sub(head, nr, nr) {
-            self.free_frames(head);
-        }
+        self.folio_sub(head, Counts::maps(nr));
     }
 
     /// Takes a reference to the folio.
@@ -37,14 +35,26 @@ impl<M: Machine> Mm<M> {
     /// # Errors
     /// [`TooManyReferences`]; nothing was taken.
     pub fn folio_get(&self, head: Pfn) -> Result<(), TooManyReferences> {
-        self.machine.count(Event::FolioRefUpdates, 1);
-        self.frames.add(head, 1, 0)
+        self.folio_add(head, Counts::ONE).map(drop)
     }
 
     /// Drops a reference to the folio and frees it with the last.
     pub fn folio_put(&self, head: Pfn) {
+        self.folio_sub(head, Counts::ONE);
+    }
+
+    /// Adds references of any kind and returns how many there were.
+    #[inline]
+    pub(super) fn folio_add(&self, head: Pfn, more: Counts) -> Result<Counts, TooManyReferences> {
         self.machine.count(Event::FolioRefUpdates, 1);
-        if self.frames.sub(head, 1, 0) {
+        self.frames.add(head, more)
+    }
+
+    /// Drops references of any kind and frees the folio with the last.
+    #[inline]
+    pub(super) fn folio_sub(&self, head: Pfn, less: Counts) {
+        self.machine.count(Event::FolioRefUpdates, 1);
+        if self.frames.sub(head, less) {
             self.free_frames(head);
         }
     }
@@ -53,7 +63,6 @@ impl<M: Machine> Mm<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mm::frame::Counts;
     use crate::mm::testing::machine;
 
     #[test]
@@ -64,7 +73,7 @@ mod tests {
         assert_eq!(mm.free_pages(), free - 16);
         assert_eq!(mm.frames.folio(head.add(5)).head, head);
         mm.folio_add_mappings(head, 16).unwrap();
-        assert_eq!(mm.frames.counts(head), Counts { refs: 17, maps: 16 });
+        assert_eq!(mm.frames.counts(head), Counts { pins: 0, others: 1, maps: 16 });
         mm.folio_put(head);
         mm.folio_remove_mappings(head, 15);
         assert_eq!(mm.frames.folio(head).kind, Kind::Anon);
@@ -82,8 +91,8 @@ mod tests {
             mm.folio_add_mappings(head, 1).unwrap();
         }
         assert_eq!(mm.frames.counts(head).maps, 1000);
-        mm.frames.add(head, (1 << 31) - 1, (1 << 31) - 1001).unwrap();
+        mm.frames.add(head, Counts::maps((1 << 31) - 1000)).unwrap();
         assert_eq!(mm.folio_add_mappings(head, 1), Err(TooManyReferences));
-        assert_eq!(mm.frames.counts(head).maps, (1 << 31) - 1);
+        assert_eq!(mm.frames.counts(head).maps, 1 << 31);
     }
 }

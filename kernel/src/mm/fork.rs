@@ -10,6 +10,10 @@
 //!   flush the parent's address space                 once
 //! ```
 //!
+//! A batch of a pinned folio is copied instead of shared, page by page, and the parent's entries stay as they are:
+//! were they write-protected, the parent's next write would be a fault at best, and at worst, copied, go to another
+//! frame than the one that is pinned.
+//!
 //! Until that flush another CPU, or this one, may write through an old translation to a page that is already
 //! shared; the child does not run before it, so it sees all such writes and the parent never sees the child's.
 //! Failure anywhere leaves the parent as it is, correct with more pages write-protected than needed: the next write
@@ -21,12 +25,13 @@ use paging::batch::{Batch, Respect, folio_pte_batch};
 use paging::contpte::{ptep_get_raw, set_pte_at, set_ptes, wrprotect_ptes};
 use paging::flush::Gather;
 use paging::walk::{PteRef, lookup_alloc, tables};
-use paging::{Asid, CONT_PTES, Event, Pte, VirtAddr};
+use paging::{Asid, CONT_PTES, Event, PAGE_SIZE, Pfn, Pte, VirtAddr};
 
 use super::Mm;
 use super::frame::Kind;
 use super::machine::Machine;
 use super::space::AddressSpace;
+use super::vma::{Prot, Vma};
 use crate::errno::{Errno, Result};
 
 /// In private memory neither a page's dirty state nor its write permission ends a batch: the child gets all pages
@@ -68,7 +73,7 @@ impl AddressSpace {
     ) -> Result<()> {
         for vma in self.vmas.iter().filter(|vma| vma.needs_copy()) {
             for (first, nr) in tables(&mm.machine, self.root, vma.start, vma.end) {
-                self.copy_table(mm, child, first, nr, flush)?;
+                self.copy_table(mm, child, vma, first, nr, flush)?;
             }
         }
         Ok(())
@@ -79,6 +84,7 @@ impl AddressSpace {
         &self,
         mm: &Mm<M>,
         child: &mut AddressSpace,
+        vma: &Vma,
         src: PteRef,
         nr: usize,
         flush: &mut Gather,
@@ -102,7 +108,7 @@ impl AddressSpace {
                 }
             };
             let max = if batching { nr - index } else { 1 };
-            index += copy_present_ptes(mm, self.asid(), child, here, to, pte, max, flush)?;
+            index += copy_present_ptes(mm, self.asid(), child, vma, here, to, pte, max, flush)?;
         }
         Ok(())
     }
@@ -113,13 +119,15 @@ impl AddressSpace {
     }
 }
 
-/// Copies the batch that begins with `pte` at `src`, of at most `max` entries, to `dst`; returns how many it was.
+/// Copies the batch that begins with `pte` at `src`, in `vma`, of at most `max` entries, to `dst`; returns how many it
+/// was.
 #[inline]
 #[allow(clippy::too_many_arguments)] // two sides of a copy, its bounds and its effects
 fn copy_present_ptes<M: Machine>(
     mm: &Mm<M>,
     asid: Asid,
     child: &mut AddressSpace,
+    vma: &Vma,
     src: PteRef,
     dst: PteRef,
     pte: Pte,
@@ -137,7 +145,11 @@ fn copy_present_ptes<M: Machine>(
     let max = if pte.is_protnone() { 1 } else { max };
     let Batch { nr, any_writable, .. } = folio_pte_batch(&mm.machine, src, pte, max, span, PRIVATE);
     mm.machine.count(Event::ForkBatches, 1);
-    mm.folio_add_mappings(folio.head, nr as u32).map_err(|_| Errno::ENOMEM)?;
+    let before = mm.folio_add_mappings(folio.head, nr as u32).map_err(|_| Errno::ENOMEM)?;
+    if anon && before.pins > 0 {
+        mm.folio_remove_mappings(folio.head, nr as u32);
+        return copy_pinned_pages(mm, child, vma, dst, pte.pfn(), nr).map(|()| nr);
+    }
     if any_writable {
         wrprotect_ptes(&mm.machine, asid, src, nr);
         flush.add_all();
@@ -156,4 +168,36 @@ fn copy_present_ptes<M: Machine>(
     }
     child.rss += nr;
     Ok(nr)
+}
+
+/// Gives the child copies of the `nr` frames from `from`, of a pinned folio, mapped from `dst` on in its VMA like
+/// `vma`. They are its own: dirty, and writable if the VMA is. The parent's side is not touched.
+///
+/// Nothing of the parent is write-protected for this, so a second thread of it, or the device that has the page
+/// pinned, may write during the copy, and the child then sees some of it, as it would of any write at the moment of a
+/// fork. New pins cannot come up meanwhile: taking one needs the parent's lock, as this does.
+#[cold]
+fn copy_pinned_pages<M: Machine>(
+    mm: &Mm<M>,
+    child: &mut AddressSpace,
+    vma: &Vma,
+    dst: PteRef,
+    from: Pfn,
+    nr: usize,
+) -> Result<()> {
+    for index in 0..nr {
+        let copy = mm.alloc_anon(0, child.owner).ok_or(Errno::ENOMEM)?;
+        mm.copy(copy, from.add(index as u64), 1);
+        if vma.prot.contains(Prot::EXEC) {
+            mm.machine.sync_icache(copy.addr(), PAGE_SIZE as usize);
+        }
+        mm.frames.set_first_mappings(copy, 1);
+        let pte = vma.pte(copy);
+        let pte = if vma.prot.contains(Prot::WRITE) { pte.mkwrite().mkdirty() } else { pte.mkdirty() };
+        let pte = if vma.prot.is_empty() { pte.mkprotnone() } else { pte };
+        set_ptes(&mm.machine, dst.add(index), pte, 1);
+        child.rss += 1;
+    }
+    mm.machine.count(Event::ForkPinnedCopies, nr as u64);
+    Ok(())
 }

@@ -2,12 +2,11 @@
 //! how often it is referenced and mapped.
 //!
 //! ```text
-//!   counts: | references, 32 bits | mappings, 32 bits |                 first frame of a folio only
+//!   counts: | pins, 16 bits | other references, 16 | mappings, 32 |     first frame of a folio only
 //!   meta:   | owner, 32 bits | offset in the folio, 16 | order, 8 | kind, 8 |    every frame
 //! ```
 //!
-//! Both counts are in one word so that mapping or unmapping a batch is one atomic update, and references can never
-//! be seen below mappings.
+//! The counts are in one word so that mapping or unmapping a batch is one atomic update ([`counts`](super::counts)).
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +15,7 @@ use paging::batch::FolioSpan;
 use paging::{PAGE_SIZE, Pfn, PhysAddr};
 
 use super::PhysRange;
+use super::counts::{AtomicCounts, Counts, TooManyReferences};
 use super::machine::Machine;
 
 /// The largest folio: 2^9 frames, 2 MiB.
@@ -53,7 +53,7 @@ impl Kind {
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Frame {
-    counts: AtomicU64,
+    counts: AtomicCounts,
     meta: AtomicU64,
 }
 
@@ -88,32 +88,6 @@ pub struct FrameTable {
 unsafe impl Send for FrameTable {}
 // SAFETY: as above.
 unsafe impl Sync for FrameTable {}
-
-/// Reference and mapping counts, as read at one moment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Counts {
-    /// References, mappings included.
-    pub refs: u32,
-    /// PTEs that map a frame of the folio.
-    pub maps: u32,
-}
-
-impl Counts {
-    const fn from_raw(raw: u64) -> Self {
-        Counts { refs: (raw >> 32) as u32, maps: raw as u32 }
-    }
-
-    const fn raw(self) -> u64 {
-        (self.refs as u64) << 32 | self.maps as u64
-    }
-}
-
-/// A folio has too many references for one more batch; half the 32-bit range is the limit, so that no number of
-/// CPUs that overshoot at the same moment can wrap it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TooManyReferences;
-
-const LIMIT: u32 = 1 << 31;
 
 impl FrameTable {
     /// A table of no frames, until there is memory for one.
@@ -155,7 +129,7 @@ impl FrameTable {
     pub(super) fn claim(&self, pfn: Pfn, order: u8, kind: Kind, owner: u32) {
         let head = self.entry(pfn);
         debug_assert!(Kind::from_meta(head.meta.load(Ordering::Relaxed)) == Kind::Free, "{pfn:?} is in use");
-        head.counts.store(Counts { refs: 1, maps: 0 }.raw(), Ordering::Relaxed);
+        head.counts.set(Counts::ONE);
         let meta = (owner as u64) << 32 | (order as u64) << 8 | kind as u64;
         for offset in 0..1 << order {
             self.entry(pfn.add(offset)).meta.store(meta | offset << 16, Ordering::Relaxed);
@@ -189,41 +163,29 @@ impl FrameTable {
     /// The folio's counts.
     #[inline]
     pub fn counts(&self, head: Pfn) -> Counts {
-        // Acquire: whoever finds itself the only user sees what the former users wrote.
-        Counts::from_raw(self.entry(head).counts.load(Ordering::Acquire))
+        self.entry(head).counts.get()
     }
 
-    /// Turns the one reference of a folio that is still private to its maker into `nr` mappings with theirs. No
-    /// atomic update: nobody else can know the folio.
+    /// Turns the one reference of a folio that is still private to its maker into `nr` mappings. No atomic update:
+    /// nobody else can know the folio.
     #[inline]
     pub(super) fn set_first_mappings(&self, head: Pfn, nr: u32) {
-        self.entry(head).counts.store(Counts { refs: nr, maps: nr }.raw(), Ordering::Relaxed);
+        self.entry(head).counts.set(Counts::maps(nr));
     }
 
-    /// Adds `refs` references, `maps` of which are mappings.
+    /// Adds references and returns how many there were.
     ///
     /// # Errors
     /// [`TooManyReferences`]; nothing was added.
     #[inline]
-    pub(super) fn add(&self, head: Pfn, refs: u32, maps: u32) -> Result<(), TooManyReferences> {
-        let add = Counts { refs, maps }.raw();
-        let old = Counts::from_raw(self.entry(head).counts.fetch_add(add, Ordering::Relaxed));
-        if old.refs >= LIMIT {
-            self.entry(head).counts.fetch_sub(add, Ordering::Relaxed);
-            return Err(TooManyReferences);
-        }
-        Ok(())
+    pub(super) fn add(&self, head: Pfn, more: Counts) -> Result<Counts, TooManyReferences> {
+        self.entry(head).counts.add(more)
     }
 
-    /// Drops `refs` references, `maps` of which were mappings. Returns whether none is left.
+    /// Drops references. Returns whether none is left.
     #[inline]
-    pub(super) fn sub(&self, head: Pfn, refs: u32, maps: u32) -> bool {
-        let drop = Counts { refs, maps }.raw();
-        // Release: this user's accesses come before the frame's next use; Acquire: if it is the last, so do the
-        // others'.
-        let old = Counts::from_raw(self.entry(head).counts.fetch_sub(drop, Ordering::AcqRel));
-        debug_assert!(old.refs >= refs && old.maps >= maps, "{head:?}: {old:?} minus {refs}/{maps}");
-        old.refs == refs
+    pub(super) fn sub(&self, head: Pfn, less: Counts) -> bool {
+        self.entry(head).counts.sub(less)
     }
 
     /// The address range of all frames the table covers, holes included.

@@ -9,8 +9,8 @@
 //!   buddy (library, lock) <-> per-CPU cache <-> folio: counts in the frame table <-> PTEs
 //! ```
 //!
-//! Every mapping holds a reference, so references are never fewer than mappings; both live in one word and change
-//! together, by one atomic update per batch. A frame leaves a folio for the cache only when its references are gone,
+//! Every mapping is a reference and every pin is one ([`counts`]); all kinds live in one word and change together, by
+//! one atomic update per batch. A frame leaves a folio for the cache only when its references are gone,
 //! and a reference is dropped only after the TLB flush that covers the mapping ([`gather`]).
 //!
 //! # Locking
@@ -21,6 +21,7 @@
 
 pub mod asid;
 pub mod buddy;
+pub mod counts;
 pub mod cow;
 pub mod fault;
 pub mod folio;
@@ -35,6 +36,7 @@ pub mod object;
 mod object_fault;
 pub mod pcp;
 pub mod percpu;
+pub mod pin;
 pub mod policy;
 pub mod protect;
 pub mod space;

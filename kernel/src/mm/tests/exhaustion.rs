@@ -1,5 +1,7 @@
 //! Memory exhausted at every point of an operation: an error, nothing leaked, and everybody's contents intact.
 
+use paging::{CONT_PTES, Pfn};
+
 use super::*;
 use crate::errno::Errno;
 use crate::mm::testing::sized;
@@ -89,4 +91,68 @@ fn copy_on_write_without_memory_changes_nothing() {
     drop(held);
     child.exit();
     parent.exit();
+}
+
+#[test]
+fn fork_with_pinned_pages_fails_cleanly_wherever_memory_runs_out() {
+    let mm = sized(1024);
+    let mut parent = Process::new(&mm);
+    parent.map_anon(BASE, 3 * CONT_PTES);
+    fill(&mut parent, BASE, 3 * CONT_PTES, 1);
+    let mut frames = [Pfn::new(0)];
+    parent.space.pin_pages(&mm, BASE + CONT_PTES * PAGE, false, &mut frames).unwrap();
+    let mut failed = 0;
+    let mut held = mm.hold_all();
+    for left in 0.. {
+        let forked = parent.fork();
+        let done = forked.is_ok();
+        match forked {
+            Ok(mut child) => {
+                check(&mut child, BASE, 3 * CONT_PTES, 1);
+                child.exit();
+            }
+            Err(error) => {
+                assert_eq!(error, Errno::ENOMEM);
+                failed += 1;
+            }
+        }
+        assert_eq!(mm.free_pages(), left, "leaked or lost with {left} frames left");
+        check(&mut parent, BASE, 3 * CONT_PTES, 1);
+        if done {
+            break;
+        }
+        assert!(held.release(1));
+    }
+    drop(held);
+    assert!(
+        failed > CONT_PTES,
+        "a child needs tables and a frame for each page of the folio: failed {failed} times"
+    );
+    mm.unpin(frames[0]);
+    parent.exit();
+}
+
+#[test]
+fn unsharing_without_memory_pins_nothing_and_changes_nothing() {
+    let mm = sized(1024);
+    leaks_nothing(&mm, || {
+        let mut parent = Process::new(&mm);
+        parent.map_anon(BASE, CONT_PTES);
+        fill(&mut parent, BASE, CONT_PTES, 1);
+        let mut child = parent.fork().unwrap();
+        let mut frames = [Pfn::new(0); 2];
+        let mut held = mm.hold_all();
+        let refused = child.space.pin_pages(&mm, BASE, false, &mut frames);
+        assert_eq!((refused, folded(&child, BASE, CONT_PTES)), (Err(crate::mm::FaultError::Oom), CONT_PTES));
+        // Enough for the first page only: that one stays pinned.
+        assert!(held.release(1));
+        assert_eq!(child.space.pin_pages(&mm, BASE, false, &mut frames), Ok(1));
+        drop(held);
+        mm.unpin(frames[0]);
+        for process in [&mut parent, &mut child] {
+            check(process, BASE, CONT_PTES, 1);
+        }
+        child.exit();
+        parent.exit();
+    });
 }

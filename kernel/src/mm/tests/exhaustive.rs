@@ -13,7 +13,7 @@ const ACROSS: Stretch = Stretch(8, 16);
 
 /// What may happen. Processes 0 and 1 are the parent and the child; operations of a child that does not exist are the
 /// parent's.
-const ALPHABET: [Op; 16] = [
+const ALPHABET: [Op; 17] = [
     Op::Fork(0),
     Op::Exit(1),
     Op::Exit(0),
@@ -28,6 +28,7 @@ const ALPHABET: [Op; 16] = [
     Op::Protect(1, BLOCK, 0),
     Op::Discard(0, BLOCK),
     Op::Map(0, BOTH),
+    Op::Pin(0, PAGE, false),
     Op::OnCpu(1),
     Op::OnCpu(0),
 ];

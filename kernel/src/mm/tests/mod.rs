@@ -7,6 +7,7 @@ mod fork;
 mod mapping;
 mod naive;
 mod object;
+mod pin;
 mod random;
 mod world;
 

@@ -3,6 +3,8 @@
 //! No tables, no folios, no sharing: fork copies every byte. The real implementation is compared with this one, after
 //! each operation and in every page.
 
+use paging::Pfn;
+
 use super::areas::Views;
 use crate::mm::{FaultError, Prot};
 
@@ -16,6 +18,8 @@ pub struct Page {
     pub prot: Prot,
     /// What it holds.
     pub value: u8,
+    /// The frame that must be mapped, if it is pinned.
+    pub pinned: Option<Pfn>,
 }
 
 /// A process's memory.
@@ -35,7 +39,7 @@ impl Default for Naive {
 impl Naive {
     /// Maps fresh memory over `pages`, whatever was there.
     pub fn map(&mut self, pages: core::ops::Range<usize>) {
-        self.pages[pages].fill(Some(Page { prot: Prot::READ | Prot::WRITE, value: 0 }));
+        self.pages[pages].fill(Some(Page { prot: Prot::READ | Prot::WRITE, value: 0, pinned: None }));
     }
 
     /// Unmaps `pages`.
@@ -54,7 +58,30 @@ impl Naive {
 
     /// Makes what is mapped in `pages` zero again.
     pub fn discard(&mut self, pages: core::ops::Range<usize>) {
-        self.pages[pages].iter_mut().flatten().for_each(|page| page.value = 0);
+        self.pages[pages].iter_mut().flatten().for_each(|page| (page.value, page.pinned) = (0, None));
+    }
+
+    /// What the child of a fork gets: the same contents in frames of its own.
+    pub fn fork(&self) -> Naive {
+        let mut child = self.clone();
+        child.pages.iter_mut().flatten().for_each(|page| page.pinned = None);
+        child
+    }
+
+    /// The pinned frame of a page and what it must hold.
+    pub fn pinned(&self, page: usize) -> Option<(Pfn, u8)> {
+        self.pages[page].and_then(|page| page.pinned.map(|frame| (frame, page.value)))
+    }
+
+    /// `page` was pinned, in `frame`.
+    pub fn set_pinned(&mut self, page: usize, frame: Pfn) {
+        self.pages[page].iter_mut().for_each(|page| page.pinned = Some(frame));
+    }
+
+    /// The last pin of `frame` is gone.
+    pub fn unpin(&mut self, frame: Pfn) {
+        let its = |page: &&mut Page| page.pinned == Some(frame);
+        self.pages.iter_mut().flatten().filter(its).for_each(|page| page.pinned = None);
     }
 
     /// What a load gives.
@@ -63,6 +90,14 @@ impl Naive {
             None => Err(FaultError::MapErr),
             Some(page) if page.prot.is_empty() => Err(FaultError::AccErr),
             Some(page) => Ok(page.value),
+        }
+    }
+
+    /// Whether a page can be pinned, for writing or only for reading.
+    pub fn pin(&self, page: usize, write: bool) -> Result<(), FaultError> {
+        match self.pages[page] {
+            Some(Page { prot, .. }) if write && !prot.contains(Prot::WRITE) => Err(FaultError::AccErr),
+            _ => self.read(page).map(drop),
         }
     }
 

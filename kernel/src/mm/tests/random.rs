@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::areas::{Area, AreaOp};
+use super::naive::PAGES;
 use super::world::{Op, PROCESSES, Stretch, run};
 use crate::mm::Mm;
 use crate::mm::frame::MAX_ORDER;
@@ -63,6 +64,8 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (process(), 0..64usize).prop_map(|(p, page)| Op::Write(p, page)),
         4 => (process(), stretch()).prop_map(|(p, s)| Op::Fill(p, s)),
         5 => (process(), area(), area_op()).prop_map(|(p, area, op)| Op::In(p, area, op)),
+        2 => (process(), stretch(), any::<bool>()).prop_map(|(p, s, write)| Op::Pin(p, s, write)),
+        2 => (0..2 * PAGES).prop_map(Op::Unpin),
         4 => process().prop_map(Op::Fork),
         2 => process().prop_map(Op::Exit),
     ]

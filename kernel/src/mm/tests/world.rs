@@ -3,15 +3,20 @@
 use std::vec::Vec;
 
 use linux_raw_sys::general::MADV_DONTNEED;
+use paging::Pfn;
 
 use super::areas::{Area, AreaOp, Areas};
 use super::naive::{Naive, PAGES};
 use super::{PAGE, only_order};
+use crate::mm::frame::Kind;
+use crate::mm::machine::Machine;
 use crate::mm::testing::{HostMachine, Process};
 use crate::mm::{Mm, Prot};
 
 /// Processes alive at once, at most.
 pub const PROCESSES: usize = 4;
+/// Pages pinned at once, at most.
+const PINS: usize = 2 * PAGES;
 /// The private area: two blocks before a PMD boundary.
 const AREA: usize = 0x4020_0000 - 32 * PAGE;
 
@@ -53,6 +58,10 @@ pub enum Op {
     Fill(usize, Stretch),
     /// Something in shared memory or in a mapping of a file.
     In(usize, Area, AreaOp),
+    /// Pins pages for the kernel to read, or to read and write; nothing if too many are pinned already.
+    Pin(usize, Stretch, bool),
+    /// Unpins one of the pages pinned (0-based, modulo how many there are); nothing if there are none.
+    Unpin(usize),
     /// fork; nothing if there are as many processes as there may be.
     Fork(usize),
     /// exit; nothing if it is the last.
@@ -65,6 +74,8 @@ pub struct World<'m> {
     processes: Vec<(Process<'m>, Naive)>,
     areas: Areas<'m>,
     stores: u8,
+    /// Frames pinned, once for each pin. Processes may have unmapped them, or be gone.
+    pins: Vec<Pfn>,
 }
 
 impl<'m> World<'m> {
@@ -74,7 +85,7 @@ impl<'m> World<'m> {
         mm.machine.run_on(0);
         let mut first = Process::new(mm);
         let areas = Areas::new(mm, &mut first);
-        World { mm, processes: std::vec![(first, Naive::default())], areas, stores: 0 }
+        World { mm, processes: std::vec![(first, Naive::default())], areas, stores: 0, pins: Vec::new() }
     }
 
     /// Does `op` in both implementations; panics where they differ.
@@ -127,19 +138,80 @@ impl<'m> World<'m> {
                 let (real, naive) = &mut self.processes[at(number)];
                 self.areas.step(real, &mut naive.views, area, op, value);
             }
+            Op::Pin(number, stretch, write) => self.pin(at(number), stretch, write),
+            Op::Unpin(number) if !self.pins.is_empty() => {
+                let index = number % self.pins.len();
+                self.unpin(index);
+            }
+            Op::Unpin(_) => {}
             Op::Fork(number) if alive < PROCESSES => {
                 let (real, naive) = &mut self.processes[at(number)];
-                let child = (real.fork().unwrap(), naive.clone());
+                let child = (real.fork().unwrap(), naive.fork());
                 self.processes.push(child);
             }
             Op::Exit(number) if alive > 1 => self.processes.remove(at(number)).0.exit(),
             Op::Fork(_) | Op::Exit(_) => {}
         }
+        self.check_pins();
     }
 
     fn write(&mut self, number: usize, page: usize, value: u8) {
         let (real, naive) = &mut self.processes[number];
         assert_eq!(real.write(AREA + page * PAGE, value), naive.write(page, value), "store to page {page}");
+    }
+
+    fn pin(&mut self, number: usize, stretch: Stretch, write: bool) {
+        let (real, naive) = &mut self.processes[number];
+        let (pages, mut frames) = (stretch.range(), [Pfn::new(0); PAGES]);
+        let frames = &mut frames[..pages.len()];
+        if self.pins.len() + frames.len() > PINS {
+            return;
+        }
+        real.enter();
+        let expected = match pages.clone().take_while(|page| naive.pin(*page, write).is_ok()).count() {
+            0 => naive.pin(pages.start, write).map(|()| 0),
+            nr => Ok(nr),
+        };
+        let done = real.space.pin_pages(self.mm, stretch.bytes().0, write, frames);
+        assert_eq!(done, expected, "pin of {stretch:?}");
+        for (page, frame) in pages.zip(&frames[..done.unwrap_or(0)]) {
+            let before = naive.pinned(page).map(|(frame, _)| frame);
+            assert!(before.is_none_or(|before| before == *frame), "page {page} pinned in another frame");
+            naive.set_pinned(page, *frame);
+            self.pins.push(*frame);
+        }
+    }
+
+    fn unpin(&mut self, index: usize) {
+        let frame = self.pins.swap_remove(index);
+        if !self.pins.contains(&frame) {
+            self.processes.iter_mut().for_each(|(_, naive)| naive.unpin(frame));
+        }
+        self.mm.unpin(frame);
+    }
+
+    /// Checks that pinned pages are mapped where they were and that their frames hold what the process sees, and that
+    /// nobody frees a pinned frame.
+    fn check_pins(&self) {
+        for frame in &self.pins {
+            let folio = self.mm.frames.folio(*frame);
+            assert!(
+                self.mm.frames.counts(folio.head).pins > 0 && folio.kind == Kind::Anon,
+                "{frame:?} is gone"
+            );
+        }
+        for (number, (real, naive)) in self.processes.iter().enumerate() {
+            for (page, (frame, value)) in (0..PAGES).filter_map(|page| Some((page, naive.pinned(page)?))) {
+                let pte = real.pte(AREA + page * PAGE);
+                assert!(
+                    pte.is_present() && pte.pfn() == frame,
+                    "process {number}, page {page}: {pte:?}, not {frame:?}"
+                );
+                // SAFETY: a frame of the machine's RAM, which nobody writes to meanwhile.
+                let held = unsafe { self.mm.machine.ptr(frame.addr()).read() };
+                assert_eq!(held, value, "process {number}, pinned page {page}");
+            }
+        }
     }
 
     fn compare(&mut self, number: usize, page: usize) {
@@ -153,6 +225,9 @@ impl<'m> World<'m> {
             (0..PAGES).for_each(|page| self.compare(number, page));
             let (real, naive) = &mut self.processes[number];
             self.areas.compare_all(real, &mut naive.views);
+        }
+        while !self.pins.is_empty() {
+            self.unpin(0);
         }
         self.areas.finish();
         self.processes.into_iter().for_each(|(real, _)| real.exit());
