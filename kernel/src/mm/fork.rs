@@ -25,7 +25,7 @@ use paging::batch::{Batch, Respect, folio_pte_batch};
 use paging::contpte::{ptep_get_raw, set_pte_at, set_ptes, wrprotect_ptes};
 use paging::flush::Gather;
 use paging::walk::{PteRef, lookup_alloc, tables};
-use paging::{Asid, CONT_PTES, Event, PAGE_SIZE, Pfn, Pte, VirtAddr};
+use paging::{Asid, CONT_PTES, Event, PAGE_SIZE, Pte, VirtAddr};
 
 use super::Mm;
 use super::frame::Kind;
@@ -148,7 +148,7 @@ fn copy_present_ptes<M: Machine>(
     let before = mm.folio_add_mappings(folio.head, nr as u32).map_err(|_| Errno::ENOMEM)?;
     if anon && before.pins > 0 {
         mm.folio_remove_mappings(folio.head, nr as u32);
-        return copy_pinned_pages(mm, child, vma, dst, pte.pfn(), nr).map(|()| nr);
+        return copy_pinned_pages(mm, child, vma, dst, pte, nr).map(|()| nr);
     }
     if any_writable {
         wrprotect_ptes(&mm.machine, asid, src, nr);
@@ -170,8 +170,9 @@ fn copy_present_ptes<M: Machine>(
     Ok(nr)
 }
 
-/// Gives the child copies of the `nr` frames from `from`, of a pinned folio, mapped from `dst` on in its VMA like
-/// `vma`. They are its own: dirty, and writable if the VMA is. The parent's side is not touched.
+/// Gives the child copies of the `nr` pages, of a pinned folio, that the parent maps by `pte` and the entries behind
+/// it, at `dst` in its VMA like `vma`. They are its own: dirty, and writable if the VMA is. The parent's side is not
+/// touched.
 ///
 /// Nothing of the parent is write-protected for this, so a second thread of it, or the device that has the page
 /// pinned, may write during the copy, and the child then sees some of it, as it would of any write at the moment of a
@@ -182,20 +183,21 @@ fn copy_pinned_pages<M: Machine>(
     child: &mut AddressSpace,
     vma: &Vma,
     dst: PteRef,
-    from: Pfn,
+    pte: Pte,
     nr: usize,
 ) -> Result<()> {
     for index in 0..nr {
         let copy = mm.alloc_anon(0, child.owner).ok_or(Errno::ENOMEM)?;
-        mm.copy(copy, from.add(index as u64), 1);
+        mm.copy(copy, pte.pfn().add(index as u64), 1);
         if vma.prot.contains(Prot::EXEC) {
             mm.machine.sync_icache(copy.addr(), PAGE_SIZE as usize);
         }
         mm.frames.set_first_mappings(copy, 1);
-        let pte = vma.pte(copy);
-        let pte = if vma.prot.contains(Prot::WRITE) { pte.mkwrite().mkdirty() } else { pte.mkdirty() };
-        let pte = if vma.prot.is_empty() { pte.mkprotnone() } else { pte };
-        set_ptes(&mm.machine, dst.add(index), pte, 1);
+        let own = vma.pte(copy);
+        let own = if vma.prot.contains(Prot::WRITE) { own.mkwrite().mkdirty() } else { own.mkdirty() };
+        let own = if vma.prot.is_empty() { own.mkprotnone() } else { own };
+        let own = if pte.is_soft_dirty() { own.mksoft_dirty() } else { own };
+        set_ptes(&mm.machine, dst.add(index), own, 1);
         child.rss += 1;
     }
     mm.machine.count(Event::ForkPinnedCopies, nr as u64);

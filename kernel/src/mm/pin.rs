@@ -89,7 +89,7 @@ impl AddressSpace {
                 continue;
             }
             let max = frames.len().min(va.pages_to(vma.end)).min(PIN_BATCH.into());
-            let respect = Respect { write, dirty: write };
+            let respect = Respect { write, dirty: write, soft_dirty: false };
             let nr = folio_pte_batch(&mm.machine, at, pte, max, folio.span(), respect).nr;
             mm.folio_add(folio.head, Counts::pins(nr as u16)).map_err(|_| FaultError::Oom)?;
             mm.machine.count(Event::PinsAcquired, nr as u64);
