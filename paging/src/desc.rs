@@ -344,8 +344,15 @@ impl Pte {
     }
 
     /// A block descriptor (levels 1 and 2) with the same attributes.
+    #[inline]
     pub const fn mkblock(self) -> Pte {
         self.without(TABLE)
+    }
+
+    /// A page descriptor (level 3) with the same attributes, after [`Pte::mkblock`].
+    #[inline]
+    pub const fn mkpage(self) -> Pte {
+        self.with(TABLE)
     }
 
     /// No access for anyone, frame kept (PROT_NONE). Never part of a contiguous block. Of user entries only: the nG
@@ -437,7 +444,8 @@ impl Upper {
     #[inline]
     pub const fn decode(raw: u64) -> Upper {
         if raw & VALID == 0 {
-            Upper::Absent
+            // A block without access is no translation to hardware, and one in waiting to the kernel.
+            if raw & TABLE == 0 && Pte(raw).is_present() { Upper::Block(Pte(raw)) } else { Upper::Absent }
         } else if raw & TABLE != 0 {
             Upper::Table(PhysAddr::new(raw & OA_MASK))
         } else {

@@ -53,6 +53,8 @@ events! {
     Unfold = "contpte_unfold",
     /// Blocks folded or unfolded without a TLBI between, which takes BBM level 2.
     FoldNoTlbi = "contpte_no_tlbi",
+    /// Level-2 blocks split into tables of contpte blocks.
+    SplitPmd = "thp_split_pmd",
     /// Calls of `set_ptes`.
     SetPtesBatches = "set_ptes_batches",
     /// Calls of `wrprotect_ptes`.
@@ -63,6 +65,8 @@ events! {
     ForkBlocks = "fork_blocks",
     /// Pages of pinned folios that fork copied for the child.
     ForkPinnedCopies = "fork_pinned_copies",
+    /// Level-2 blocks that fork copied as one entry.
+    ForkPmds = "fork_pmds",
     /// Atomic updates of folio reference and mapping counts.
     FolioRefUpdates = "folio_ref_updates",
     /// Frames zeroed.
@@ -75,6 +79,8 @@ events! {
     CowCopy = "cow_copy",
     /// Write faults resolved by reusing the folio.
     CowReuse = "cow_reuse",
+    /// Anonymous faults that mapped a level-2 block.
+    ThpFaultAlloc = "thp_fault_alloc",
     /// Anonymous faults that got a smaller folio than the policy asked for.
     AnonFallback = "anon_fault_fallback",
     /// Folios of files and shared memory that had to be made smaller for want of memory.

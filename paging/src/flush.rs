@@ -67,6 +67,12 @@ pub fn issue_asid<M: Mmu>(mmu: &M, asid: Asid) -> Issued {
 ///
 /// A single odd page has no range encoding and goes as an operation by address, last.
 pub fn issue_range<M: Mmu>(mmu: &M, asid: Asid, va: VirtAddr, pages: u64) -> Issued {
+    issue_range_of(mmu, asid, va, pages, Some(Level::PTE))
+}
+
+/// As [`issue_range`], of entries of `level`; `None` where the range has both pages and blocks: a hint of the wrong
+/// level may invalidate nothing.
+fn issue_range_of<M: Mmu>(mmu: &M, asid: Asid, va: VirtAddr, pages: u64, level: Option<Level>) -> Issued {
     let features = mmu.features();
     let limit = if features.tlbi_range { RangeOperand::MAX_PAGES } else { MAX_SINGLE_PAGES };
     if pages > limit {
@@ -78,12 +84,12 @@ pub fn issue_range<M: Mmu>(mmu: &M, asid: Asid, va: VirtAddr, pages: u64) -> Iss
     let mut left = pages;
     while left > 0 {
         let covered = if left >= 2 && features.tlbi_range {
-            let (operand, covered) = RangeOperand::prefix(GRANULE, at, left, asid, Some(Level::PTE));
+            let (operand, covered) = RangeOperand::prefix(GRANULE, at, left, asid, level);
             mmu.count(Event::TlbiRange, 1);
             mmu.tlbi(Tlbi::Range(operand));
             covered
         } else {
-            let operand = VaOperand::new(GRANULE, at, asid, Some(Level::PTE), features.ttl);
+            let operand = VaOperand::new(GRANULE, at, asid, level, features.ttl);
             mmu.count(Event::TlbiVa, 1);
             mmu.tlbi(Tlbi::Page(operand, Scope::Broadcast));
             1
@@ -94,14 +100,44 @@ pub fn issue_range<M: Mmu>(mmu: &M, asid: Asid, va: VirtAddr, pages: u64) -> Iss
     Issued::new()
 }
 
+/// Issues the invalidation of the block of level [`Level::PMD`] at `va` in address space `asid`: any address inside
+/// names all of it.
+pub fn issue_block<M: Mmu>(mmu: &M, asid: Asid, va: VirtAddr) -> Issued {
+    publish(mmu);
+    page_operation(mmu, asid, va, Level::PMD, Scope::Broadcast);
+    Issued::new()
+}
+
+/// Issues the invalidation of the blocks of level [`Level::PMD`] from `start` to before `end`, both aligned to them.
+fn issue_blocks<M: Mmu>(mmu: &M, asid: Asid, start: VirtAddr, end: VirtAddr) -> Issued {
+    let size = Level::PMD.entry_size();
+    let blocks = (end.get() - start.get()) / size;
+    if mmu.features().tlbi_range && blocks > 1 || blocks > MAX_SINGLE_PAGES {
+        return issue_range_of(mmu, asid, start, start.pages_to(end) as u64, Some(Level::PMD));
+    }
+    publish(mmu);
+    (0..blocks).for_each(|n| page_operation(mmu, asid, start.add(n * size), Level::PMD, Scope::Broadcast));
+    Issued::new()
+}
+
+fn page_operation<M: Mmu>(mmu: &M, asid: Asid, va: VirtAddr, level: Level, scope: Scope) {
+    mmu.count(Event::TlbiVa, 1);
+    mmu.count(Event::TlbiPages, level.entry_size() / PAGE_SIZE);
+    mmu.tlbi(Tlbi::Page(VaOperand::new(GRANULE, va, asid, Some(level), mmu.features().ttl), scope));
+}
+
 /// Invalidates one page of `asid` on this CPU only, and waits. For a permission that was only *extended* (read-only
 /// to writable): another CPU with the old entry faults, finds the new one and does the same.
 pub fn local_page<M: Mmu>(mmu: &M, asid: Asid, va: VirtAddr) {
-    mmu.count(Event::TlbiVa, 1);
-    mmu.count(Event::TlbiPages, 1);
     mmu.barrier(Barrier::DsbIshst);
-    let operand = VaOperand::new(GRANULE, va, asid, Some(Level::PTE), mmu.features().ttl);
-    mmu.tlbi(Tlbi::Page(operand, Scope::Local));
+    page_operation(mmu, asid, va, Level::PTE, Scope::Local);
+    mmu.barrier(Barrier::DsbNsh);
+}
+
+/// As [`local_page`], for the block of level [`Level::PMD`] at `va`.
+pub fn local_block<M: Mmu>(mmu: &M, asid: Asid, va: VirtAddr) {
+    mmu.barrier(Barrier::DsbIshst);
+    page_operation(mmu, asid, va, Level::PMD, Scope::Local);
     mmu.barrier(Barrier::DsbNsh);
 }
 
@@ -110,6 +146,8 @@ pub fn local_page<M: Mmu>(mmu: &M, asid: Asid, va: VirtAddr) {
 pub struct Gather {
     start: VirtAddr,
     end: VirtAddr,
+    pages: bool,
+    blocks: bool,
     whole: bool,
 }
 
@@ -122,7 +160,13 @@ impl Default for Gather {
 impl Gather {
     /// Nothing to flush yet.
     pub const fn new() -> Self {
-        Gather { start: VirtAddr::new(u64::MAX), end: VirtAddr::new(0), whole: false }
+        Gather {
+            start: VirtAddr::new(u64::MAX),
+            end: VirtAddr::new(0),
+            pages: false,
+            blocks: false,
+            whole: false,
+        }
     }
 
     /// Last-level entries of the range from `start` to before `end` were changed.
@@ -130,6 +174,15 @@ impl Gather {
     pub fn add(&mut self, start: VirtAddr, end: VirtAddr) {
         self.start = self.start.min(start);
         self.end = self.end.max(end);
+        self.pages = true;
+    }
+
+    /// The block of level [`Level::PMD`] at `start` was changed.
+    #[inline]
+    pub fn add_block(&mut self, start: VirtAddr) {
+        self.start = self.start.min(start);
+        self.end = self.end.max(start.add(Level::PMD.entry_size()));
+        self.blocks = true;
     }
 
     /// The whole address space changed, or tables were unlinked: walk caches may hold them, which a leaf-only
@@ -152,10 +205,12 @@ impl Gather {
             *self = Gather::new();
             return;
         }
-        let issued = if self.whole {
-            issue_asid(mmu, asid)
-        } else {
-            issue_range(mmu, asid, self.start, self.start.pages_to(self.end) as u64)
+        let pages = || self.start.pages_to(self.end) as u64;
+        let issued = match (self.whole, self.pages, self.blocks) {
+            (true, ..) => issue_asid(mmu, asid),
+            (_, true, true) => issue_range_of(mmu, asid, self.start, pages(), None),
+            (_, false, true) => issue_blocks(mmu, asid, self.start, self.end),
+            (_, _, false) => issue_range(mmu, asid, self.start, pages()),
         };
         issued.sync(mmu);
         *self = Gather::new();
@@ -219,6 +274,31 @@ mod tests {
             }
             assert_eq!(at, 0x10000 + pages * PAGE_SIZE);
         }
+    }
+
+    #[test]
+    fn blocks_are_flushed_as_such_and_mixed_ranges_without_a_level() {
+        const BLOCK: u64 = Level::PMD.entry_size();
+        let level = |tlbi: &Tlbi| match tlbi {
+            Tlbi::Page(operand, _) => operand.raw() >> 44 & 3,
+            Tlbi::Range(operand) => operand.raw() >> 37 & 3,
+            other => panic!("{other:?}"),
+        };
+        for range in [false, true] {
+            let sim = Sim::new(16, Features { tlbi_range: range, ttl: true, ..Features::default() });
+            let mut gather = Gather::new();
+            (1..4).for_each(|n| gather.add_block(VirtAddr::new(n * BLOCK)));
+            gather.flush(&sim, Asid::new(3));
+            assert!(if range { tlbis(&sim).len() <= 2 } else { tlbis(&sim).len() == 3 });
+            assert!(tlbis(&sim).iter().all(|tlbi| level(tlbi) == 2));
+            assert_eq!(sim.counted(Event::TlbiPages), 3 * BLOCK / PAGE_SIZE);
+        }
+        let sim = sim(true);
+        let mut gather = Gather::new();
+        gather.add_block(VirtAddr::new(BLOCK));
+        gather.add(VirtAddr::new(BLOCK - PAGE_SIZE), VirtAddr::new(BLOCK));
+        gather.flush(&sim, Asid::new(3));
+        assert!(tlbis(&sim).iter().all(|tlbi| level(tlbi) == 0), "a hint would miss one or the other");
     }
 
     #[test]

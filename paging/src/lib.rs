@@ -12,7 +12,8 @@
 //! 3. [`mmu`], [`tlbi`], [`event`]: the machine, the operands of its TLB instructions, what is counted.
 //! 4. [`flush`]: which TLBIs a range needs, issued and completed as separate steps.
 //! 5. [`walk`], [`map`]: finding and building tables.
-//! 6. [`contpte`], [`batch`]: operations on PTEs of user memory, by block and by folio.
+//! 6. [`contpte`], [`batch`], [`pmd`]: operations on entries of user memory, by page, by contpte block and folio, and by
+//!    block descriptor.
 //!
 //! # Locking
 //!
@@ -33,6 +34,7 @@ pub mod granule;
 pub mod level;
 pub mod map;
 pub mod mmu;
+pub mod pmd;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 pub mod tlbi;
@@ -44,4 +46,5 @@ pub use event::Event;
 pub use granule::{CONT_PTES, CONT_SIZE, PAGE_SHIFT, PAGE_SIZE, PTES_PER_TABLE};
 pub use level::Level;
 pub use mmu::{Asid, Barrier, Features, Mmu};
+pub use pmd::{PMD_SIZE, PmdRef};
 pub use walk::PteRef;

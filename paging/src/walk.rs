@@ -11,6 +11,7 @@ use crate::event::Event;
 use crate::granule::{CONT_PTES, PAGE_SIZE, PTES_PER_TABLE};
 use crate::level::Level;
 use crate::mmu::{Barrier, Mmu};
+use crate::pmd::PmdRef;
 
 /// The place of one last-level entry, with the address it translates. Linux passes the pair `(ptep, addr)`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -181,7 +182,8 @@ pub struct Tables<'m, M> {
     end: VirtAddr,
 }
 
-/// Iterates over the last-level tables below `root` from `start` to before `end`, both page-aligned.
+/// Iterates over the last-level tables below `root` from `start` to before `end`, both page-aligned, in a range that
+/// the caller knows to be free of blocks; else [`parts`] is the one to use.
 pub fn tables<M: Mmu>(mmu: &M, root: PhysAddr, start: VirtAddr, end: VirtAddr) -> Tables<'_, M> {
     Tables { mmu, root, at: start, end }
 }
@@ -197,11 +199,89 @@ impl<M: Mmu> Iterator for Tables<'_, M> {
                     self.at = self.at.add(nr as u64 * PAGE_SIZE);
                     return Some((first, nr));
                 }
-                Walk::Absent(level) | Walk::Block(_, level) => self.at = level.entry_end(self.at),
+                Walk::Absent(level) => self.at = level.entry_end(self.at),
+                Walk::Block(block, level) => {
+                    debug_assert!(false, "a block in a range of tables: {block:?} at {:?}", self.at);
+                    self.at = level.entry_end(self.at);
+                }
             }
         }
         None
     }
+}
+
+/// What maps part of a range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// The first entry of a last-level table in the range, and how many of that table are.
+    Table(PteRef, usize),
+    /// A block of the level above; the range may begin or end inside it.
+    Block(PmdRef, Pte),
+}
+
+/// The last-level tables and the blocks between two addresses, in order. Absent entries are skipped whole.
+pub struct Parts<'m, M> {
+    mmu: &'m M,
+    root: PhysAddr,
+    at: VirtAddr,
+    end: VirtAddr,
+}
+
+/// Iterates over what maps `start` to before `end`, both page-aligned, in the tables of user memory below `root`: they
+/// have blocks at [`Level::PMD`] only.
+pub fn parts<M: Mmu>(mmu: &M, root: PhysAddr, start: VirtAddr, end: VirtAddr) -> Parts<'_, M> {
+    Parts { mmu, root, at: start, end }
+}
+
+impl<M: Mmu> Iterator for Parts<'_, M> {
+    type Item = Part;
+
+    fn next(&mut self) -> Option<Part> {
+        while self.at < self.end {
+            let mut table = self.root;
+            let mut level = Level::TOP;
+            loop {
+                let slot = entry(table, level, self.at);
+                match Upper::decode(self.mmu.load(slot)) {
+                    Upper::Absent => break,
+                    Upper::Block(block) => {
+                        debug_assert!(
+                            level == Level::PMD,
+                            "user memory has blocks above the last level only"
+                        );
+                        let at = PmdRef::in_table(table, self.at);
+                        self.at = level.entry_end(self.at);
+                        return Some(Part::Block(at, block));
+                    }
+                    Upper::Table(below) if level == Level::PMD => {
+                        let first = PteRef::in_table(below, self.at);
+                        let nr = first.left_in_table().min(self.at.pages_to(self.end));
+                        self.at = self.at.add(nr as u64 * PAGE_SIZE);
+                        return Some(Part::Table(first, nr));
+                    }
+                    Upper::Table(below) => table = below,
+                }
+                level = level.next().expect("the walk ends at the level above the last");
+            }
+            self.at = level.entry_end(self.at);
+        }
+        None
+    }
+}
+
+/// The entry of the level above the last for `va`, if there is a table of that level.
+#[inline]
+pub fn lookup_pmd<M: Mmu>(mmu: &M, root: PhysAddr, va: VirtAddr) -> Option<PmdRef> {
+    let mut table = root;
+    let mut level = Level::TOP;
+    while level < Level::PMD {
+        match Upper::decode(mmu.load(entry(table, level, va))) {
+            Upper::Table(below) => table = below,
+            Upper::Absent | Upper::Block(_) => return None,
+        }
+        level = level.next()?;
+    }
+    Some(PmdRef::in_table(table, va))
 }
 
 /// Unlinks the tables on the way to `start..end` that translate nothing outside `floor..ceiling`; the top-level table

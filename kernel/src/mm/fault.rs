@@ -1,8 +1,9 @@
 //! Page faults: from what was tried to the PTE that permits it, or the reason why none does.
 
 use paging::contpte::{ptep_get_raw, set_access_flags, set_pte_at, set_ptes};
+use paging::desc::Upper;
 use paging::flush::local_page;
-use paging::walk::{PteRef, lookup_alloc};
+use paging::walk::{PteRef, link_table};
 use paging::{CONT_PTES, Event, PAGE_SIZE, Pte, VirtAddr};
 
 use super::Mm;
@@ -83,22 +84,47 @@ impl AddressSpace {
         if !permitted {
             return Err(FaultError::AccErr);
         }
-        let mut tables = || mm.alloc_table();
-        let at = lookup_alloc(&mm.machine, self.root, va, &mut tables).map_err(|_| FaultError::Oom)?;
+        let (write, anon) = (access == Access::Write, vma.is_private_anon());
+        let Some(at) = self.pte_for_fault(mm, va, write)? else { return Ok(()) };
         let pte = ptep_get_raw(&mm.machine, at);
-        let write = access == Access::Write;
         if !pte.is_present() {
-            if vma.is_private_anon() {
-                self.anon_fault(mm, at, write)
-            } else {
-                self.object_fault(mm, at, write)
-            }
+            if anon { self.anon_fault(mm, at, write) } else { self.object_fault(mm, at, write) }
         } else if write && !pte.is_writable() {
             self.write_protect_fault(mm, at, pte)
         } else {
             self.spurious_or_flags(mm, at, pte, write);
             Ok(())
         }
+    }
+
+    /// The last-level entry for `va`, its tables made if need be; `None` if a block was found or mapped there, and the
+    /// access can be repeated.
+    fn pte_for_fault<M: Machine>(
+        &mut self,
+        mm: &Mm<M>,
+        va: VirtAddr,
+        write: bool,
+    ) -> Result<Option<PteRef>, FaultError> {
+        let pmd = self.pmd_for(mm, va).map_err(|_| FaultError::Oom)?;
+        let mut upper = Upper::decode(mm.machine.load(pmd.desc()));
+        if upper == Upper::Absent && write && self.anon_block_fault(mm, pmd) {
+            return Ok(None);
+        }
+        if let Upper::Block(block) = upper {
+            if self.block_fault(mm, pmd, block, write)? {
+                return Ok(None);
+            }
+            upper = Upper::decode(mm.machine.load(pmd.desc()));
+        }
+        let table = match upper {
+            Upper::Table(table) => table,
+            Upper::Absent | Upper::Block(_) => {
+                let table = mm.alloc_table().ok_or(FaultError::Oom)?;
+                link_table(&mm.machine, pmd.desc(), table);
+                table
+            }
+        };
+        Ok(Some(PteRef::in_table(table, va)))
     }
 
     /// The entry permits the access already: its flags are behind, or a TLB is.

@@ -24,12 +24,14 @@ use core::sync::atomic::Ordering;
 use paging::batch::{Batch, Respect, folio_pte_batch};
 use paging::contpte::{ptep_get_raw, set_pte_at, set_ptes, wrprotect_ptes};
 use paging::flush::Gather;
-use paging::walk::{PteRef, lookup_alloc, tables};
-use paging::{Asid, CONT_PTES, Event, PAGE_SIZE, Pte, VirtAddr};
+use paging::pmd::{modify_pmd, set_pmd};
+use paging::walk::{Part, PteRef, lookup_alloc, parts};
+use paging::{Asid, CONT_PTES, Event, PAGE_SIZE, PmdRef, Pte, VirtAddr};
 
 use super::Mm;
 use super::frame::Kind;
 use super::machine::Machine;
+use super::pmd::PMD_PAGES;
 use super::space::AddressSpace;
 use super::vma::{Prot, Vma};
 use crate::errno::{Errno, Result};
@@ -72,8 +74,11 @@ impl AddressSpace {
         flush: &mut Gather,
     ) -> Result<()> {
         for vma in self.vmas.iter().filter(|vma| vma.needs_copy()) {
-            for (first, nr) in tables(&mm.machine, self.root, vma.start, vma.end) {
-                self.copy_table(mm, child, vma, first, nr, flush)?;
+            for part in parts(&mm.machine, self.root, vma.start, vma.end) {
+                match part {
+                    Part::Table(first, nr) => self.copy_table(mm, child, vma, first, nr, flush)?,
+                    Part::Block(at, block) => self.copy_block(mm, child, vma, at, block, flush)?,
+                }
             }
         }
         Ok(())
@@ -110,6 +115,34 @@ impl AddressSpace {
             let max = if batching { nr - index } else { 1 };
             index += copy_present_ptes(mm, self.asid(), child, vma, here, to, pte, max, flush)?;
         }
+        Ok(())
+    }
+
+    /// Copies the block `block` at `src`, an anonymous folio's, as one entry.
+    fn copy_block<M: Machine>(
+        &self,
+        mm: &Mm<M>,
+        child: &mut AddressSpace,
+        vma: &Vma,
+        src: PmdRef,
+        block: Pte,
+        flush: &mut Gather,
+    ) -> Result<()> {
+        let dst = child.pmd_for(mm, src.va())?;
+        let head = mm.frames.folio(block.pfn()).head;
+        let before = mm.folio_add_mappings(head, PMD_PAGES as u32).map_err(|_| Errno::ENOMEM)?;
+        if before.pins > 0 {
+            mm.folio_remove_mappings(head, PMD_PAGES as u32);
+            let dst = child.table_for(mm, src.va())?;
+            return copy_pinned_pages(mm, child, vma, dst, block.mkpage(), PMD_PAGES);
+        }
+        if block.is_writable() {
+            modify_pmd(&mm.machine, src, Pte::wrprotect);
+            flush.add_all();
+        }
+        set_pmd(&mm.machine, dst, block.wrprotect().mkold().mkdirty());
+        mm.machine.count(Event::ForkPmds, 1);
+        child.rss += PMD_PAGES;
         Ok(())
     }
 

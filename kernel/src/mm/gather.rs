@@ -68,6 +68,12 @@ impl<'m, M: Machine> Unmapped<'m, M> {
         self.flush.add(start, end);
     }
 
+    /// The block at `start` was changed.
+    #[inline]
+    pub fn flush_block(&mut self, start: VirtAddr) {
+        self.flush.add_block(start);
+    }
+
     /// `nr` PTEs, cleared and announced to [`Unmapped::flush_range`], mapped frames of the folio at `head`.
     #[inline]
     pub fn folio(&mut self, head: Pfn, nr: usize) {

@@ -47,14 +47,21 @@ impl AddressSpace {
         match advice {
             // A page that may be freed at any time may be freed at once.
             linux::MADV_DONTNEED | linux::MADV_FREE => {
+                self.split_blocks_at(mm, start, end)?;
                 let mut unmapped = Unmapped::new(mm, self.asid());
                 self.zap(mm, start, end, &mut unmapped);
                 unmapped.finish();
             }
-            linux::MADV_HUGEPAGE => self.set_flags(start, end, VmaFlags::HUGEPAGE, VmaFlags::NOHUGEPAGE)?,
-            linux::MADV_NOHUGEPAGE => self.set_flags(start, end, VmaFlags::NOHUGEPAGE, VmaFlags::HUGEPAGE)?,
-            linux::MADV_DONTFORK => self.set_flags(start, end, VmaFlags::DONTFORK, VmaFlags::empty())?,
-            linux::MADV_DOFORK => self.set_flags(start, end, VmaFlags::empty(), VmaFlags::DONTFORK)?,
+            linux::MADV_HUGEPAGE => {
+                self.set_flags(mm, (start, end), VmaFlags::HUGEPAGE, VmaFlags::NOHUGEPAGE)?
+            }
+            linux::MADV_NOHUGEPAGE => {
+                self.set_flags(mm, (start, end), VmaFlags::NOHUGEPAGE, VmaFlags::HUGEPAGE)?
+            }
+            linux::MADV_DONTFORK => {
+                self.set_flags(mm, (start, end), VmaFlags::DONTFORK, VmaFlags::empty())?
+            }
+            linux::MADV_DOFORK => self.set_flags(mm, (start, end), VmaFlags::empty(), VmaFlags::DONTFORK)?,
             linux::MADV_WIPEONFORK => {
                 // Linux: private anonymous memory only.
                 if !self
@@ -65,9 +72,11 @@ impl AddressSpace {
                 {
                     return Err(Errno::EINVAL);
                 }
-                self.set_flags(start, end, VmaFlags::WIPEONFORK, VmaFlags::empty())?;
+                self.set_flags(mm, (start, end), VmaFlags::WIPEONFORK, VmaFlags::empty())?;
             }
-            linux::MADV_KEEPONFORK => self.set_flags(start, end, VmaFlags::empty(), VmaFlags::WIPEONFORK)?,
+            linux::MADV_KEEPONFORK => {
+                self.set_flags(mm, (start, end), VmaFlags::empty(), VmaFlags::WIPEONFORK)?
+            }
             linux::MADV_POPULATE_READ | linux::MADV_POPULATE_WRITE if mapped => {
                 self.populate(mm, start, end, advice == linux::MADV_POPULATE_WRITE)?;
             }
@@ -77,10 +86,14 @@ impl AddressSpace {
         if mapped { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 
-    fn set_flags(&mut self, start: VirtAddr, end: VirtAddr, set: VmaFlags, clear: VmaFlags) -> Result<()> {
-        self.vmas.reserve(2)?;
-        self.vmas.split_at(start);
-        self.vmas.split_at(end);
+    fn set_flags<M: Machine>(
+        &mut self,
+        mm: &Mm<M>,
+        (start, end): (VirtAddr, VirtAddr),
+        set: VmaFlags,
+        clear: VmaFlags,
+    ) -> Result<()> {
+        self.split_vmas(mm, start, end)?;
         self.vmas.change(start, end, |vma| vma.flags = (vma.flags - clear) | set);
         Ok(())
     }

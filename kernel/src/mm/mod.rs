@@ -37,6 +37,7 @@ mod object_fault;
 pub mod pcp;
 pub mod percpu;
 pub mod pin;
+pub mod pmd;
 pub mod policy;
 pub mod protect;
 pub mod space;

@@ -70,6 +70,7 @@ impl AddressSpace {
         }
         // Every round but the last changes the entry towards what is needed.
         loop {
+            self.split_blocks_in(mm, va, va.add(PAGE_SIZE)).map_err(|_| FaultError::Oom)?;
             let at = lookup(&mm.machine, self.root, va);
             let pte = at.map_or(Pte::NONE, |at| ptep_get_raw(&mm.machine, at));
             // What is written through the frame leaves no trace in the entry: it must be dirty beforehand.

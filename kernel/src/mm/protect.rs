@@ -3,7 +3,8 @@
 use paging::batch::{Respect, folio_pte_batch};
 use paging::contpte::{modify_prot_ptes, ptep_get_raw, set_ptes};
 use paging::flush::Gather;
-use paging::walk::{PteRef, tables};
+use paging::pmd::modify_pmd;
+use paging::walk::{Part, PteRef, parts};
 use paging::{PAGE_SIZE, Pte, VirtAddr};
 
 use super::Mm;
@@ -25,9 +26,7 @@ impl AddressSpace {
         if !self.vmas.covers(start, end) {
             return Err(Errno::ENOMEM);
         }
-        self.vmas.reserve(2)?;
-        self.vmas.split_at(start);
-        self.vmas.split_at(end);
+        self.split_vmas(mm, start, end)?;
         let mut flush = Gather::new();
         for index in self.vmas.overlapping(start, end) {
             let Some(vma) = self.vmas.get(index) else { continue };
@@ -61,7 +60,21 @@ impl AddressSpace {
                 (true, false) => pte,
             }
         };
-        for (first, nr) in tables(&mm.machine, self.root, start, end) {
+        for part in parts(&mm.machine, self.root, start, end) {
+            let (first, nr) = match part {
+                Part::Table(first, nr) => (first, nr),
+                Part::Block(at, block) => {
+                    let valid = block.is_valid();
+                    if valid || !prot.is_empty() {
+                        modify_pmd(&mm.machine, at, |pmd| permit(pmd.mkvalid()));
+                    }
+                    // What was not valid is in no TLB.
+                    if valid {
+                        flush.add_block(at.va());
+                    }
+                    continue;
+                }
+            };
             let mut index = 0;
             while index < nr {
                 let at = first.add(index);

@@ -2,14 +2,13 @@
 
 use paging::batch::pte_batch_hint;
 use paging::contpte::ptep_get_raw;
-use paging::walk::{PteRef, count_tables, for_each_present, tables, unlink_tables};
+use paging::walk::{Part, PteRef, count_tables, parts, unlink_tables};
 use paging::{Asid, Barrier, CONT_PTES, Event, PAGE_SIZE, Pfn, PhysAddr, VirtAddr};
-
-use core::ops::ControlFlow;
 
 use super::Mm;
 use super::asid::Context;
 use super::machine::Machine;
+use super::pmd::PMD_PAGES;
 use super::vma::{Backing, Vma, VmaList};
 use crate::errno::{Errno, Result};
 
@@ -41,6 +40,8 @@ pub struct Usage {
     pub rss_pages: usize,
     /// Pages mapped by folded contpte blocks.
     pub contpte_pages: usize,
+    /// Pages mapped by block descriptors.
+    pub pmd_pages: usize,
     /// Translation tables, in pages.
     pub table_pages: usize,
 }
@@ -105,11 +106,15 @@ impl AddressSpace {
     pub fn usage<M: Machine>(&self, mm: &Mm<M>) -> Usage {
         let mut usage = Usage { rss_pages: self.rss, ..Usage::default() };
         usage.table_pages = count_tables(&mm.machine, self.root);
-        for_each_present(&mm.machine, self.root, VirtAddr::new(0), USER_END, |_, pte| {
-            usage.contpte_pages += usize::from(pte.is_cont());
-            ControlFlow::Continue(())
-        });
-        debug_assert!(usage.contpte_pages.is_multiple_of(CONT_PTES));
+        for part in parts(&mm.machine, self.root, VirtAddr::new(0), USER_END) {
+            match part {
+                Part::Block(..) => usage.pmd_pages += PMD_PAGES,
+                Part::Table(first, nr) => {
+                    let folded = |index: &usize| ptep_get_raw(&mm.machine, first.add(*index)).is_cont();
+                    usage.contpte_pages += (0..nr).step_by(CONT_PTES).filter(folded).count() * CONT_PTES;
+                }
+            }
+        }
         usage
     }
 
@@ -123,8 +128,13 @@ impl AddressSpace {
             paging::flush::issue_asid(&mm.machine, self.asid()).sync(&mm.machine);
         }
         for (index, vma) in self.vmas.iter().enumerate() {
-            for (first, nr) in tables(&mm.machine, self.root, vma.start, vma.end) {
-                release_entries(mm, first, nr);
+            for part in parts(&mm.machine, self.root, vma.start, vma.end) {
+                match part {
+                    Part::Table(first, nr) => release_entries(mm, first, nr),
+                    Part::Block(_, block) => {
+                        mm.folio_remove_mappings(mm.frames.folio(block.pfn()).head, PMD_PAGES as u32);
+                    }
+                }
             }
             // Tables that the next VMA shares are left to it.
             let ceiling = self.vmas.get(index + 1).map_or(USER_END, |next| next.start);

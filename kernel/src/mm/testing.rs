@@ -7,7 +7,6 @@ use model::Action;
 use model::machine::{Adversary, Machine as Model, MachineConfig};
 use paging::mmu::{Barrier, Features};
 use paging::tlbi::Tlbi;
-use paging::walk::lookup;
 use paging::{Asid, DescAddr, Event, Mmu, PAGE_SIZE, PhysAddr, Pte, VirtAddr};
 
 use super::fault::Access;
@@ -198,10 +197,9 @@ impl<'m> Process<'m> {
         assert_eq!(self.space.mmap(self.mm, request), Ok(addr));
     }
 
-    /// The entry for `addr`.
+    /// The entry for `addr`; of a page that a block maps, what its entry would be.
     pub fn pte(&self, addr: usize) -> Pte {
-        let at = lookup(&self.mm.machine, self.space.root(), VirtAddr::new(addr as u64));
-        at.map_or(Pte::NONE, |at| Pte::from_raw(self.mm.machine.load(at.desc())))
+        self.space.pte_at(self.mm, VirtAddr::new(addr as u64))
     }
 
     /// Lets it run on this CPU, and on no other: as before any system call it makes.

@@ -2,12 +2,14 @@
 
 use paging::batch::{Respect, folio_pte_batch};
 use paging::contpte::{clear_full_ptes, ptep_get_raw};
-use paging::walk::{PteRef, tables, unlink_tables};
+use paging::pmd::clear_full_pmd;
+use paging::walk::{Part, PteRef, parts, unlink_tables};
 use paging::{PAGE_SIZE, VirtAddr};
 
 use super::Mm;
 use super::gather::Unmapped;
 use super::machine::Machine;
+use super::pmd::PMD_PAGES;
 use super::space::{AddressSpace, USER_END, check_range, release_vma};
 use crate::errno::Result;
 
@@ -27,14 +29,12 @@ impl AddressSpace {
     /// Unmaps a checked range.
     ///
     /// # Errors
-    /// `ENOMEM`: no memory to split a VMA; nothing was unmapped.
+    /// `ENOMEM`: no memory to split a VMA or a block; nothing was unmapped.
     pub(super) fn unmap<M: Machine>(&mut self, mm: &Mm<M>, start: VirtAddr, end: VirtAddr) -> Result<()> {
         if self.vmas.overlapping(start, end).is_empty() {
             return Ok(());
         }
-        self.vmas.reserve(2)?;
-        self.vmas.split_at(start);
-        self.vmas.split_at(end);
+        self.split_vmas(mm, start, end)?;
         let mut unmapped = Unmapped::new(mm, self.asid());
         self.zap(mm, start, end, &mut unmapped);
         self.vmas.remove(start, end, |vma| release_vma(mm, vma));
@@ -50,7 +50,7 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Clears the PTEs of `start..end` and hands what they mapped to `unmapped`.
+    /// Clears the entries of `start..end` and hands what they mapped to `unmapped`. No block reaches across either end.
     pub(super) fn zap<M: Machine>(
         &mut self,
         mm: &Mm<M>,
@@ -58,8 +58,16 @@ impl AddressSpace {
         end: VirtAddr,
         unmapped: &mut Unmapped<'_, M>,
     ) {
-        for (first, nr) in tables(&mm.machine, self.root, start, end) {
-            self.zap_table(mm, first, nr, unmapped);
+        for part in parts(&mm.machine, self.root, start, end) {
+            match part {
+                Part::Table(first, nr) => self.zap_table(mm, first, nr, unmapped),
+                Part::Block(at, block) => {
+                    clear_full_pmd(&mm.machine, at);
+                    unmapped.flush_block(at.va());
+                    unmapped.folio(mm.frames.folio(block.pfn()).head, PMD_PAGES);
+                    self.rss -= PMD_PAGES;
+                }
+            }
         }
     }
 

@@ -66,9 +66,9 @@ impl Sandbox {
         lookup(&crate::mm().machine, self.space().root(), VirtAddr::new(addr as u64))
     }
 
-    /// What the entry for `addr` holds.
+    /// What the entry for `addr` holds; of a page that a block maps, what its entry would.
     pub fn pte(&mut self, addr: usize) -> Pte {
-        self.at(addr).map_or(Pte::NONE, |at| ptep_get_raw(&crate::mm().machine, at))
+        self.space().pte_at(crate::mm(), VirtAddr::new(addr as u64))
     }
 
     /// How many of `pages` pages from [`BASE`] are mapped by folded blocks.

@@ -85,5 +85,8 @@ fn upper_entries_decode() {
     let table = PhysAddr::new(0x4567_8000);
     assert_eq!(Upper::decode(TableDesc::new(table).raw()), Upper::Table(table));
     assert_eq!(Upper::decode(0), Upper::Absent);
-    assert!(matches!(Upper::decode(page().mkblock().raw()), Upper::Block(_)));
+    let block = page().mkblock();
+    assert_eq!(Upper::decode(block.raw()), Upper::Block(block));
+    assert_eq!(Upper::decode(block.mkprotnone().raw()), Upper::Block(block.mkprotnone()));
+    assert_eq!(block.mkpage(), page());
 }

@@ -8,6 +8,7 @@ mod mapping;
 mod naive;
 mod object;
 mod pin;
+mod pmd;
 mod random;
 mod world;
 
