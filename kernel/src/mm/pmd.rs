@@ -14,7 +14,7 @@ use paging::contpte::ptep_get_raw;
 use paging::flush::local_block;
 use paging::pmd::{modify_pmd, set_pmd, split_pmd};
 use paging::walk::{Part, Walk, parts, table_alloc, walk};
-use paging::{Event, Level, PMD_SIZE, PTES_PER_TABLE, PmdRef, Pte, VirtAddr};
+use paging::{Event, Level, PAGE_SIZE, PMD_SIZE, PTES_PER_TABLE, PmdRef, Pte, VirtAddr};
 
 use super::Mm;
 use super::fault::FaultError;
@@ -69,7 +69,7 @@ impl AddressSpace {
         if PMD_ORDER.is_none() || at.is_aligned(PMD_SIZE) {
             return Ok(());
         }
-        self.split_blocks_in(mm, at, at.add(1))
+        self.split_blocks_in(mm, at, at.add(PAGE_SIZE))
     }
 
     /// Splits every block that maps part of `start..end`, for operations that know only pages.
