@@ -36,6 +36,13 @@ pub unsafe trait Machine: Mmu {
     /// Invalidates this CPU's whole TLB and waits; after an ASID rollover.
     fn flush_local(&self);
 
+    /// The page at `pa`, of arbitrary contents, is to be filled as a table before it is linked. For machines that know
+    /// what its words meant in an earlier table; the real one has no opinion.
+    #[inline(always)]
+    fn unfilled_table(&self, pa: PhysAddr) {
+        let _ = pa;
+    }
+
     /// The `bytes` bytes from `pa`, used as `kind`, went back to the allocator. For machines that check that nobody
     /// could still reach them; the real one has no opinion.
     #[inline(always)]

@@ -127,6 +127,11 @@ unsafe impl Machine for HostMachine {
         self.model.flush_local();
     }
 
+    fn unfilled_table(&self, pa: PhysAddr) {
+        // No walk leads here yet, so nobody may use what it was; that is what zeroing a page says to the model.
+        self.model.zero(pa, PAGE_SIZE as usize);
+    }
+
     fn freed(&self, pa: PhysAddr, bytes: usize, kind: Kind) {
         let action = match kind {
             Kind::Table => Action::TableFreed { pa: pa.get() },

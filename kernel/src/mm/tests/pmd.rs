@@ -1,7 +1,8 @@
 //! 2 MiB folios mapped by one block descriptor: made, shared, split and freed.
 
 use linux_raw_sys::general::{MADV_DOFORK, MADV_DONTFORK, MADV_DONTNEED};
-use paging::{CONT_PTES, Event, VirtAddr};
+use model::machine::Adversary;
+use paging::{CONT_PTES, Event, Pfn, VirtAddr};
 
 use super::*;
 use crate::errno::Errno;
@@ -36,6 +37,7 @@ fn with_block(mm: &Mm<HostMachine>, value: u8) -> Process<'_> {
 fn the_first_write_maps_a_block_with_one_store_and_one_fault() {
     let Some(mm) = blocks() else { return };
     leaks_nothing(&mm, || {
+        mm.machine.choose_by(Adversary::Newest);
         let (faults, stores) = (mm.machine.counted(Event::PageFaults), mm.machine.counted(Event::PteStores));
         let process = with_block(&mm, 3);
         assert_eq!(mm.machine.counted(Event::PageFaults) - faults, 1);
@@ -155,6 +157,24 @@ fn a_block_without_access_is_forked_and_split_like_any_other() {
         check(&mut parent, BASE, PMD_PAGES, 4);
         assert_eq!(child.read(BASE + CONT_PTES * PAGE), Err(FaultError::AccErr));
         child.exit();
+        parent.exit();
+    });
+}
+
+#[test]
+fn fork_copies_a_pinned_block_page_by_page_and_leaves_the_parent_s_alone() {
+    let Some(mm) = blocks() else { return };
+    leaks_nothing(&mm, || {
+        let mut parent = with_block(&mm, 1);
+        let before = parent.pte(BASE).pfn();
+        let mut pinned = [Pfn::new(0)];
+        assert_eq!(parent.space.pin_pages(&mm, BASE + 3 * PAGE, true, &mut pinned), Ok(1));
+        let mut child = parent.fork().unwrap();
+        parent.write(BASE + 3 * PAGE, 50).unwrap();
+        assert_eq!((parent.pte(BASE).pfn(), pinned[0]), (before, before.add(3)));
+        check(&mut child, BASE, PMD_PAGES, 1);
+        child.exit();
+        mm.unpin(pinned[0]);
         parent.exit();
     });
 }

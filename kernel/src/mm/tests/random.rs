@@ -55,6 +55,7 @@ fn area_op() -> impl Strategy<Value = AreaOp> {
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         1 => (0..=MAX_ORDER).prop_map(Op::FolioOrder),
+        1 => Just(Op::FolioOrder(MAX_ORDER)),
         1 => (0..2usize).prop_map(Op::OnCpu),
         3 => (process(), stretch()).prop_map(|(p, s)| Op::Map(p, s)),
         2 => (process(), stretch()).prop_map(|(p, s)| Op::Unmap(p, s)),
@@ -75,7 +76,7 @@ fn op() -> impl Strategy<Value = Op> {
 type Kind = (bool, bool, bool);
 
 fn of_kind((tlbi_range, hw_af, hw_dirty): Kind) -> Mm<HostMachine> {
-    with(2048, MachineConfig { tlbi_range, ttl: tlbi_range, hw_af, hw_dirty, ..MachineConfig::default() })
+    with(6144, MachineConfig { tlbi_range, ttl: tlbi_range, hw_af, hw_dirty, ..MachineConfig::default() })
 }
 
 /// Tries random sequences on machines of two kinds, half of `PLEAT_SEQUENCES` altogether.

@@ -68,6 +68,17 @@ pub enum Op {
     Exit(usize),
 }
 
+/// Maps what is left of the two PMD entries' ranges around the private area, so that block descriptors can map part of
+/// it: nobody looks there, but a VMA that reaches across the whole of one is needed.
+fn surround(process: &mut Process<'_>) {
+    let size = paging::PMD_SIZE as usize;
+    let (start, end) = (AREA & !(size - 1), (AREA + PAGES * PAGE).next_multiple_of(size));
+    if crate::mm::pmd::PMD_ORDER.is_some() {
+        process.map_anon(start, (AREA - start) / PAGE);
+        process.map_anon(AREA + PAGES * PAGE, (end - AREA) / PAGE - PAGES);
+    }
+}
+
 /// All processes, in both implementations.
 pub struct World<'m> {
     mm: &'m Mm<HostMachine>,
@@ -84,6 +95,7 @@ impl<'m> World<'m> {
         only_order(mm, 4);
         mm.machine.run_on(0);
         let mut first = Process::new(mm);
+        surround(&mut first);
         let areas = Areas::new(mm, &mut first);
         World { mm, processes: std::vec![(first, Naive::default())], areas, stores: 0, pins: Vec::new() }
     }
