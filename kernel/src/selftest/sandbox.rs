@@ -1,6 +1,5 @@
 //! An address space for a test to play in, accessed as EL0 would: by LDTR and STTR, through the real tables.
 
-use paging::contpte::ptep_get_raw;
 use paging::walk::{PteRef, lookup};
 use paging::{PAGE_SIZE, Pte, VirtAddr};
 
