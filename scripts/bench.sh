@@ -7,7 +7,7 @@ set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname -- "$0")/common.sh"
 
-SIZES=${SIZES:-4,16,64,512,2048}
+SIZES=${SIZES:-4,16,64,512,2048,block}
 MIB=${MIB:-64}
 
 # Shows a serial console without its `@json` lines; on a terminal, they move a progress line instead.

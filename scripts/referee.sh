@@ -18,7 +18,7 @@ mkdir -p "$out/logs"
 export PLUGIN="$plugin" ICOUNT=1 TIMEOUT="${TIMEOUT:-150}"
 for cpu in ${CPU:-cortex-a72 max}; do
     export CPU="$cpu" LOG="$out/logs/referee-$cpu.log"
-    export APPEND="$kernel_args -- ${ARGS:-utest , storm --mib=8 --sizes=4,64,2048}"
+    export APPEND="$kernel_args -- ${ARGS:-utest , storm --mib=8 --sizes=4,64,2048,block}"
     verdict=$out/logs/referee-$cpu.verdict
     began=$(date +%s)
     status=0

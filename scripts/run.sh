@@ -6,7 +6,7 @@ set -eu
 
 export LOG="$out/logs/run.log" ICOUNT=1
 kernel_args=${APPEND:-}
-export APPEND="$kernel_args -- ${ARGS:-storm --mib=8 --sizes=4,64,2048}"
+export APPEND="$kernel_args -- ${ARGS:-storm --mib=8 --sizes=4,64,2048,block}"
 scripts/qemu.sh
 case " $kernel_args " in
 *" pleat.selftest=off "*) ;;

@@ -14,6 +14,7 @@ mod flush;
 mod fork;
 mod kernel_map;
 mod memory;
+mod pmd;
 mod sandbox;
 mod string;
 
@@ -28,6 +29,7 @@ const TESTS: &[&[Test]] = &[
     contpte::TESTS,
     memory::TESTS,
     fork::TESTS,
+    pmd::TESTS,
     exhaustion::TESTS,
     asid::TESTS,
 ];

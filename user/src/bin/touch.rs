@@ -85,6 +85,9 @@ mod program {
             // SAFETY: within the mapping just made.
             unsafe { ((base + at) as *mut u64).write_volatile(at as u64) };
         }
+        // Folios mapped by PTEs are what is looked at.
+        // SAFETY: within the mapping just made; nobody forks.
+        unsafe { memory::split_blocks(base, bytes & !((2 << 20) - 1)) }?;
         let pages = u32::try_from(bytes / PAGE).map_err(|_| Errno::EINVAL)?;
         let (mut state, mut sum) = (options.seed, 0u64);
         marker::begin();

@@ -27,6 +27,10 @@ pub const FILE_PRIVATE: u32 = linux::MAP_PRIVATE;
 
 /// Forget the pages' contents.
 pub const DONTNEED: u32 = linux::MADV_DONTNEED;
+/// Do not give it to children.
+pub const DONTFORK: u32 = linux::MADV_DONTFORK;
+/// Give it to children again.
+pub const DOFORK: u32 = linux::MADV_DOFORK;
 /// Use large folios.
 pub const HUGEPAGE: u32 = linux::MADV_HUGEPAGE;
 
@@ -50,6 +54,24 @@ pub unsafe fn map_at(addr: usize, len: usize, prot: u32, flags: u32, fd: i32, of
     let args = [addr, len, prot as usize, flags as usize, fd as usize, offset as usize];
     // SAFETY: the caller vouches for the range.
     unsafe { raw(linux::__NR_mmap, args) }
+}
+
+/// Has the `len` bytes at `base`, both multiples of 2 MiB, mapped by PTEs, whatever block descriptors map them now: a
+/// VMA that ends inside a block splits it, on Linux as on Pleat. Nothing else changes for good.
+///
+/// # Errors
+/// `ENOMEM`: no memory to split a mapping or a block.
+///
+/// # Safety
+/// The range is the caller's, and nobody forks meanwhile.
+pub unsafe fn split_blocks(base: usize, len: usize) -> Result<()> {
+    for block in (base..base + len).step_by(2 << 20) {
+        for advice in [DONTFORK, DOFORK] {
+            // SAFETY: changes no contents; the caller vouches for the rest.
+            unsafe { advise(block + BLOCK, BLOCK, advice) }?;
+        }
+    }
+    Ok(())
 }
 
 /// Unmaps the pages of `len` bytes at `addr`.

@@ -4,6 +4,7 @@
 
 use core::fmt::{self, Display, Formatter};
 
+use crate::folio::Folio;
 use crate::row::{Milli, Row};
 
 /// A measurement as one line, without the line end: `@json {...}`.
@@ -16,11 +17,12 @@ pub struct Line<'a> {
 
 impl Display for Line<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Row { op, folio_kib, region_mib, pages, cost, .. } = self.row;
+        let Row { op, folio, region_mib, pages, cost, .. } = self.row;
+        let Folio { kib, block } = folio;
         let per_page = Milli(self.row.per_page_milli());
         write!(
             f,
-            r#"@json {{"op":"{op}","folio_kib":{folio_kib},"region_mib":{region_mib},"pages":{pages},"#
+            r#"@json {{"op":"{op}","folio_kib":{kib},"block":{block},"region_mib":{region_mib},"pages":{pages},"#
         )?;
         write!(f, r#""unit":"{}","instructions":{cost},"per_page":{per_page},"events":{{"#, self.unit)?;
         for (i, (name, value)) in self.row.events.iter().enumerate() {
@@ -73,7 +75,7 @@ mod tests {
         let row = crate::row::sample();
         assert_eq!(
             Line { row: &row, unit: "instructions" }.to_string(),
-            "@json {\"op\":\"fork\",\"folio_kib\":64,\"region_mib\":64,\"pages\":16384,\"unit\":\"instructions\",\
+            "@json {\"op\":\"fork\",\"folio_kib\":64,\"block\":false,\"region_mib\":64,\"pages\":16384,\"unit\":\"instructions\",\
              \"instructions\":101234,\"per_page\":5.996,\"events\":{\"pte_stores\":32768,\"tlbi_asid\":1,\
              \"dsb_ishst\":2,\"dsb_ish\":1,\"fork_batches\":1024}}"
         );

@@ -17,6 +17,8 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(any(test, target_os = "none"))]
+mod folio;
+#[cfg(any(test, target_os = "none"))]
 mod json;
 #[cfg(any(test, target_os = "none"))]
 mod options;

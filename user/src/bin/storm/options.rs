@@ -2,6 +2,8 @@
 
 use user::text::number;
 
+use crate::folio::Folio;
+
 /// Something to measure, as `--ops` names it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -42,14 +44,24 @@ const OPS: [(&str, Op); 10] = [
 ];
 
 /// Folio sizes that can be asked for at once.
-const MAX_SIZES: usize = 10;
+const MAX_SIZES: usize = 11;
+
+/// The sizes measured if nothing else is asked for.
+const DEFAULT: [Folio; 6] = [
+    Folio::pages(4),
+    Folio::pages(16),
+    Folio::pages(64),
+    Folio::pages(512),
+    Folio::pages(2048),
+    Folio::BLOCK,
+];
 
 /// What the command line asks for.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Size of the region in MiB.
     pub mib: u64,
-    sizes: [u32; MAX_SIZES],
+    sizes: [Folio; MAX_SIZES],
     sizes_len: usize,
     ops: u16,
     /// Repetitions of each measurement.
@@ -78,13 +90,12 @@ pub struct Complaint<'a> {
 
 impl Default for Options {
     fn default() -> Self {
-        let mut sizes = [0; MAX_SIZES];
-        let default = [4, 16, 64, 512, 2048];
-        sizes[..default.len()].copy_from_slice(&default);
+        let mut sizes = [Folio::BLOCK; MAX_SIZES];
+        sizes[..DEFAULT.len()].copy_from_slice(&DEFAULT);
         Options {
             mib: 64,
             sizes,
-            sizes_len: default.len(),
+            sizes_len: DEFAULT.len(),
             ops: !(1 << Op::Oom as u8),
             reps: 3,
             live: 32,
@@ -142,8 +153,8 @@ impl Options {
         Ok(options)
     }
 
-    /// The folio sizes in KiB, in the order given.
-    pub fn sizes(&self) -> &[u32] {
+    /// The folios, in the order given.
+    pub fn sizes(&self) -> &[Folio] {
         &self.sizes[..self.sizes_len]
     }
 
@@ -175,12 +186,10 @@ impl Options {
     fn set_sizes(&mut self, list: &str) -> Result<(), &'static str> {
         self.sizes_len = 0;
         for word in list.split(',') {
-            let kib = number(word).ok_or("not a list of numbers")?;
-            if !(4..=2048).contains(&kib) || !kib.is_power_of_two() {
-                return Err("a folio has a power of two from 4 to 2048 KiB");
-            }
+            let folio =
+                Folio::parse(word).ok_or("a folio has a power of two from 4 to 2048 KiB, or is `block`")?;
             let slot = self.sizes.get_mut(self.sizes_len).ok_or("too many sizes")?;
-            *slot = kib as u32;
+            *slot = folio;
             self.sizes_len += 1;
         }
         Ok(())
@@ -207,7 +216,7 @@ mod tests {
     #[test]
     fn defaults() {
         let options = parse("").unwrap();
-        assert_eq!(options.sizes(), [4, 16, 64, 512, 2048]);
+        assert_eq!(options.sizes(), DEFAULT);
         assert_eq!((options.mib, options.reps), (64, 3));
         assert!(options.wants(Op::Storm) && !options.wants(Op::Oom));
         assert_eq!((options.storm_forks(), options.oom_forks()), (200, 10_000));
@@ -216,10 +225,10 @@ mod tests {
     #[test]
     fn everything_set() {
         let options = parse(
-            "--mib=8 --sizes=64,4 --ops=fork,cow,oom --reps=1 --live=2 --forks=7 --json --quiet --progress",
+            "--mib=8 --sizes=64,4,block --ops=fork,cow,oom --reps=1 --live=2 --forks=7 --json --quiet --progress",
         )
         .unwrap();
-        assert_eq!(options.sizes(), [64, 4]);
+        assert_eq!(options.sizes(), [Folio::pages(64), Folio::pages(4), Folio::BLOCK]);
         assert!(options.wants(Op::Fork) && options.wants(Op::Cow) && options.wants(Op::Oom));
         assert!(
             !options.wants(Op::Exit) && !options.wants_any(&[Op::Exit, Op::Live]) && options.wants_sizes()
@@ -250,6 +259,6 @@ mod tests {
         ] {
             assert_eq!(parse(word).unwrap_err().word, word);
         }
-        assert_eq!(parse("--sizes=4,4,4,4,4,4,4,4,4,4,4").unwrap_err().why, "too many sizes");
+        assert_eq!(parse("--sizes=4,4,4,4,4,4,4,4,4,4,4,4").unwrap_err().why, "too many sizes");
     }
 }

@@ -60,6 +60,16 @@ impl Region {
         unsafe { touch(self.base, BLOCK, self.blocks(), value) };
     }
 
+    /// Splits the block descriptors that map the region, and does nothing else for good: a VMA that ends inside a block
+    /// splits it, on Linux as here. The folios stay.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn split_blocks(&self) -> Result<()> {
+        // SAFETY: the region is this object's own, and nobody forks meanwhile.
+        unsafe { memory::split_blocks(self.base, self.len) }
+    }
+
     /// Unmaps the region, for timing; the same as dropping it.
     pub fn unmap(self) {
         drop(self);

@@ -6,11 +6,12 @@ use user::{print, println, probe};
 
 use crate::bench::{Failure, Window};
 use crate::clock::Clock;
+use crate::folio::Folio;
 use crate::json;
 use crate::ops::check::Folded;
 use crate::options::Options;
 use crate::row::{Milli, Row};
-use crate::table::{self, size};
+use crate::table;
 
 /// The operations whose per-page figures the summary repeats.
 const SUMMARY: [(&str, &str); 5] = [
@@ -90,26 +91,25 @@ impl Report {
                 let text = Text::<32>::format(format_args!("{}", Milli(milli)));
                 let figure = text.as_str().trim_end_matches("00");
                 let comma = if line.as_str().is_empty() { "" } else { ", " };
-                *line = Text::format(format_args!("{line}{comma}{} {figure}", size(row.folio_kib)));
+                *line = Text::format(format_args!("{line}{comma}{} {figure}", row.folio));
             }
         }
     }
 
     /// Prints what is being measured, to be overwritten by what comes next.
-    pub fn progress(&self, folio_kib: u32, what: &str) {
+    pub fn progress(&self, folio: Folio, what: &str) {
         if self.progress {
-            print!("\r\x1b[K[{} folios] {what} ...", size(folio_kib));
+            print!("\r\x1b[K[{} folios] {what} ...", folio);
         }
     }
 
     /// Prints the line that says what a size's check found. With batching on, no block may be unfolded by fork.
-    pub fn folded(&mut self, folio_kib: u32, blocks: u64, folded: &Folded, fork: Option<&Window>) {
+    pub fn folded(&mut self, folio: Folio, blocks: u64, folded: &Folded, fork: Option<&Window>) {
         self.clear_progress();
         let Folded { before, parent, child } = folded;
-        let size = size(folio_kib);
         if !self.quiet {
             print!(
-                "{size:>5} data intact; of {blocks} blocks folded: {before} before fork, {parent} in the parent"
+                "{folio:>5} data intact; of {blocks} blocks folded: {before} before fork, {parent} in the parent"
             );
             print!(" after it, {child} in the child");
             if let Some(events) = fork.map(|fork| &fork.events) {
@@ -123,7 +123,7 @@ impl Report {
         let unfolded = fork.and_then(|fork| fork.events.get("contpte_unfold")).unwrap_or(0);
         let batching = probe::batching().unwrap_or(true);
         if batching && (unfolded != 0 || parent < before || child < before) {
-            self.failure(folio_kib, &Failure { what: "fork unfolded blocks", errno: None });
+            self.failure(folio, &Failure { what: "fork unfolded blocks", errno: None });
         }
         self.titles_due = false;
     }
@@ -137,14 +137,14 @@ impl Report {
     }
 
     /// Prints what went wrong; the exit status remembers. Not silenced by `--quiet`.
-    pub fn failure(&mut self, folio_kib: u32, failure: &Failure) {
+    pub fn failure(&mut self, folio: Folio, failure: &Failure) {
         self.clear_progress();
         self.failures += 1;
         match failure.errno {
             Some(errno) => {
-                println!("storm: FAILED with {} folios: {}: {errno}", size(folio_kib), failure.what)
+                println!("storm: FAILED with {} folios: {}: {errno}", folio, failure.what)
             }
-            None => println!("storm: FAILED with {} folios: {}", size(folio_kib), failure.what),
+            None => println!("storm: FAILED with {} folios: {}", folio, failure.what),
         }
     }
 

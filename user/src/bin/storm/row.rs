@@ -2,13 +2,15 @@
 
 use user::counters::Counters;
 
+use crate::folio::Folio;
+
 /// A measurement: an operation over a region of one folio size.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     /// The operation, for example `fork` or `cow_copy`.
     pub op: &'static str,
-    /// The folio size that was asked for, in KiB.
-    pub folio_kib: u32,
+    /// The folios that were asked for.
+    pub folio: Folio,
     /// The region's size in MiB; 0 if none was mapped.
     pub region_mib: u64,
     /// 4 KiB pages the figure is divided by; 0 where a figure per page would mean nothing.
@@ -49,7 +51,7 @@ impl core::fmt::Display for Milli {
 pub(crate) fn sample() -> Row {
     Row {
         op: "fork",
-        folio_kib: 64,
+        folio: Folio::pages(64),
         region_mib: 64,
         pages: 16384,
         cost: 101_234,

@@ -6,10 +6,10 @@ use user::sys::{Errno, time};
 use user::{print, println, probe};
 
 use crate::bench::{Bench, Failure, Measured};
+use crate::folio::Folio;
 use crate::ops::{self, Context};
 use crate::options::{Op, Options};
 use crate::report::Report;
-use crate::table::size;
 
 /// The exit status for a command line that is not understood.
 const BAD_USAGE: i32 = 2;
@@ -18,7 +18,8 @@ const BAD_USAGE: i32 = 2;
 const USAGE: &str = "\
 usage: storm [OPTION]...
   --mib=N       size of the region in MiB, even (64)
-  --sizes=LIST  folio sizes in KiB, powers of two from 4 to 2048 (4,16,64,512,2048)
+  --sizes=LIST  folio sizes in KiB, powers of two from 4 to 2048, mapped by PTEs; `block`: 2 MiB mapped
+                by one block descriptor (4,16,64,512,2048,block)
   --ops=LIST    of fork,exit,wait,cow,munmap,populate,fork2,live,storm,oom (all but oom)
   --reps=N      repetitions, of which the cheapest counts (3)
   --live=N      children alive at once (32)
@@ -53,10 +54,10 @@ pub fn main(args: Args) -> i32 {
     let mut report = Report::new(&options, &bench.clock);
     if options.wants_sizes() {
         let policy = Policy::save();
-        for &folio_kib in options.sizes() {
-            let context = Context { bench: &bench, options: &options, folio_kib };
+        for &folio in options.sizes() {
+            let context = Context { bench: &bench, options: &options, folio };
             if let Err(failure) = measure(&context, &policy, &mut report) {
-                report.failure(folio_kib, &failure);
+                report.failure(folio, &failure);
             }
         }
         policy.restore();
@@ -64,7 +65,7 @@ pub fn main(args: Args) -> i32 {
     if options.wants(Op::Oom)
         && let Err(failure) = ops::oom::measure(&bench, &options, &mut report)
     {
-        report.failure(64, &failure);
+        report.failure(Folio::pages(64), &failure);
     }
     report.finish()
 }
@@ -72,50 +73,49 @@ pub fn main(args: Args) -> i32 {
 /// Everything for one folio size.
 fn measure(context: &Context<'_>, policy: &Policy, report: &mut Report) -> Measured<()> {
     let options = context.options;
-    match policy.only(context.folio_kib) {
+    match policy.only(context.folio.kib) {
         Ok(()) => {}
         Err(Errno::ENOENT | Errno::EACCES | Errno::EROFS) if !probe::is_pleat() => {
-            let size = size(context.folio_kib);
+            let size = context.folio;
             report.note(format_args!("{size:>5} not to be set on this kernel: skipped"));
             return Ok(());
         }
         Err(errno) => return Err(Failure { what: "set the folio size", errno: Some(errno) }),
     }
-    report.progress(context.folio_kib, "fixed costs");
+    report.progress(context.folio, "fixed costs");
     let fixed = ops::fixed::measure(context, report)?;
     let mut fork = None;
     if options.wants_any(&[Op::Populate, Op::Fork, Op::Exit, Op::Fork2, Op::Wait, Op::Cow]) {
-        report.progress(context.folio_kib, "fork and exit");
+        report.progress(context.folio, "fork and exit");
         fork = ops::cycle::measure(context, &fixed, report)?;
     }
     if options.wants(Op::Cow) {
         ops::cow::measure(context, report)?;
     }
     if options.wants(Op::Munmap) {
-        report.progress(context.folio_kib, "munmap");
+        report.progress(context.folio, "munmap");
         ops::unmap::measure(context, report)?;
     }
     if options.wants(Op::Live) {
-        report.progress(context.folio_kib, "many children alive");
+        report.progress(context.folio, "many children alive");
         ops::live::measure(context, &fixed, report)?;
     }
     let mut per_fork = None;
     if options.wants(Op::Storm) {
-        report.progress(context.folio_kib, "storm");
+        report.progress(context.folio, "storm");
         per_fork = Some(ops::live::storm(context, &fixed, report)?);
     }
-    report.progress(context.folio_kib, "check");
+    report.progress(context.folio, "check");
     match ops::check::check(context)? {
-        Some(folded) => report.folded(context.folio_kib, context.pages() / 16, &folded, fork.as_ref()),
+        Some(folded) => report.folded(context.folio, context.pages() / 16, &folded, fork.as_ref()),
         None => {
-            let size = size(context.folio_kib);
+            let size = context.folio;
             report
                 .note(format_args!("{size:>5} data intact; this kernel does not say how blocks are mapped"));
         }
     }
     if let Some(cost) = per_fork {
-        let (size, forks, unit) =
-            (size(context.folio_kib), options.storm_forks(), context.bench.clock.unit());
+        let (size, forks, unit) = (context.folio, options.storm_forks(), context.bench.clock.unit());
         report.note(format_args!(
             "{size:>5} storm of {forks} forks: {cost} {unit} for each fork + exit + wait"
         ));

@@ -51,7 +51,7 @@ pub struct Line<'a>(pub &'a Row);
 impl Display for Line<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Row { op, pages, cost, events, .. } = self.0;
-        write!(f, "{:>5} {op:<15} ", size(self.0.folio_kib))?;
+        write!(f, "{:>5} {op:<15} ", self.0.folio)?;
         match pages {
             0 => write!(f, "{:>7} {cost:>12} {:>8}", "-", "-")?,
             _ => write!(f, "{pages:>7} {cost:>12} {:>8}", two_places(self.0.per_page_milli()))?,
@@ -63,14 +63,6 @@ impl Display for Line<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// A folio size in the form `64K`, `2M`.
-pub fn size(kib: u32) -> Text<8> {
-    match kib {
-        1024.. => Text::format(format_args!("{}M", kib / 1024)),
-        _ => Text::format(format_args!("{kib}K")),
     }
 }
 
@@ -128,7 +120,5 @@ mod tests {
         assert_eq!(two_places(5_996).as_str(), "6.00");
         assert_eq!(two_places(154_321).as_str(), "154.32");
         assert_eq!(two_places(-500).as_str(), "-0.50");
-        assert_eq!(size(2048).as_str(), "2M");
-        assert_eq!(size(512).as_str(), "512K");
     }
 }

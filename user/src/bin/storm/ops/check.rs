@@ -42,7 +42,8 @@ pub fn check(context: &Context<'_>) -> Measured<Option<Folded>> {
     let (Some(without), Some(with)) = (without, with) else { return Ok(None) };
     let folded = with.without(without);
     let blocks = context.pages() / 16;
-    let expected = if u64::from(context.folio_kib) >= BLOCK_KIB { blocks } else { 0 };
+    let by_blocks = u64::from(context.folio.kib) >= BLOCK_KIB && !context.folio.block;
+    let expected = if by_blocks { blocks } else { 0 };
     if folded.before != expected {
         return Err(Failure { what: "the region did not get folios of the wanted size", errno: None });
     }

@@ -19,7 +19,7 @@ pub fn measure(context: &Context<'_>, report: &mut Report) -> Measured<()> {
         ("cow_child", pages, in_child),
     ];
     for (op, pages, measurement) in rows {
-        report.progress(context.folio_kib, op);
+        report.progress(context.folio, op);
         let mut best = None;
         for _ in 0..context.options.reps {
             best = Window::min(best, measurement(context)?);

@@ -23,6 +23,7 @@ pub fn measure(context: &Context<'_>, fixed: &Fixed, report: &mut Report) -> Mea
         let region = context.region()?;
         bench.settle();
         populate = Window::min(populate, bench.window(|| region.write_all(1)));
+        context.split_if_wanted(&region)?;
         if !options.wants_any(&[Op::Fork, Op::Exit, Op::Fork2, Op::Wait, Op::Cow]) {
             continue;
         }

@@ -18,6 +18,7 @@ pub mod oom;
 pub mod unmap;
 
 use crate::bench::{Bench, Measured, Trying, Window};
+use crate::folio::Folio;
 use crate::options::Options;
 use crate::region::Region;
 use crate::report::Report;
@@ -38,8 +39,8 @@ pub struct Context<'a> {
     pub bench: &'a Bench,
     /// The command line.
     pub options: &'a Options,
-    /// The folio size in force, in KiB.
-    pub folio_kib: u32,
+    /// The folios in force.
+    pub folio: Folio,
 }
 
 impl Context<'_> {
@@ -58,7 +59,16 @@ impl Context<'_> {
     pub fn populated(&self) -> Measured<Region> {
         let region = self.region()?;
         region.write_all(1);
+        self.split_if_wanted(&region)?;
         Ok(region)
+    }
+
+    /// Has a populated region's folios mapped by PTEs if they are to be and a kernel would do otherwise.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn split_if_wanted(&self, region: &Region) -> Measured<()> {
+        if self.folio.is_to_be_split() { region.split_blocks().trying("split blocks") } else { Ok(()) }
     }
 
     /// Pages in the region.
@@ -78,7 +88,7 @@ impl Context<'_> {
         let Some(window) = window else { return };
         report.row(&Row {
             op,
-            folio_kib: self.folio_kib,
+            folio: self.folio,
             region_mib: if pages == 0 { 0 } else { self.options.mib },
             pages,
             cost: window.cost,

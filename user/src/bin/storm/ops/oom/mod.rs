@@ -22,6 +22,7 @@ use user::rt::fork::call_on_stack;
 use user::rt::image;
 
 use crate::bench::{Bench, Failure, Measured, Trying};
+use crate::folio::Folio;
 use crate::options::Options;
 use crate::region::Region;
 use crate::report::Report;
@@ -29,7 +30,7 @@ use crate::row::Row;
 use state::{State, Tally};
 
 /// Folio size that reports name for this operation, in KiB: the policy is left as it is, and this is Pleat's default.
-const FOLIO_KIB: u32 = 64;
+const FOLIO: Folio = Folio::pages(64);
 
 /// Runs the waves, reports the row `oom`, and compares the free frames.
 ///
@@ -43,20 +44,20 @@ pub fn measure(bench: &Bench, options: &Options, report: &mut Report) -> Measure
     let state = State::map(region, exhaust).trying("map memory for the waves")?;
     image::fault_in();
 
-    report.progress(FOLIO_KIB, "out of memory: warming up");
+    report.progress(FOLIO, "out of memory: warming up");
     // One of each kind of wave.
     run(state, 1, waves::KINDS)?;
     bench.settle();
     let before = probe::free_pages();
-    report.progress(FOLIO_KIB, "out of memory");
+    report.progress(FOLIO, "out of memory");
     let mut result = Ok(Tally::default());
     let window = bench.window(|| result = run(state, options.oom_forks(), waves::KINDS));
     let tally = result?;
     let after = probe::free_pages();
 
     let (cost, events) = (window.cost, window.events);
-    let (op, folio_kib, region_mib) = ("oom", FOLIO_KIB, options.mib);
-    report.row(&Row { op, folio_kib, region_mib, pages: 0, cost, fixed: 0, events });
+    let (op, folio, region_mib) = ("oom", FOLIO, options.mib);
+    report.row(&Row { op, folio, region_mib, pages: 0, cost, fixed: 0, events });
     let Tally { forks, failed, killed, .. } = tally;
     report.note(format_args!(
         "  oom: {forks} forks, {failed} more failed for lack of memory, {killed} children killed for it"
