@@ -1,10 +1,15 @@
 # Every target does the set-up it needs; `make help` lists them. The work is in scripts/.
 #
 # Variables: CPU=max|neoverse-n2|... MEM=512M GIC=2|3 EL2=1 SMP=1 TIMEOUT=120 (seconds) V=1 (show commands)
+#   GRANULE=4k|16k|64k   pages and blocks: 4 KiB and 64 KiB, 16 KiB and 2 MiB, 64 KiB and 2 MiB
 #   APPEND="..."  the kernel's command line, for example pleat.batch=off
 #   ARGS="..."    what init runs instead of the storm, for example "utest , echo hello"
 
-export CPU MEM GIC EL2 SMP TIMEOUT V APPEND ARGS BOOT MUTANTS
+ifneq ($(filter-out 4k 16k 64k,$(GRANULE)),)
+$(error GRANULE=$(GRANULE): a granule is 4k, 16k or 64k)
+endif
+
+export CPU MEM GIC EL2 SMP TIMEOUT V APPEND ARGS BOOT MUTANTS GRANULE
 
 .PHONY: help run test bench matrix referee tlb mutants debug image lint doc clean
 .NOTPARALLEL:

@@ -11,7 +11,13 @@ fn main() {
     println!("cargo:rerun-if-changed={}", script.display());
     if bare_metal {
         println!("cargo:rustc-link-arg-bins=-T{}", script.display());
-        // Segments on their own 4 KiB pages, not on 64 KiB ones: the image is mapped by 4 KiB pages.
-        println!("cargo:rustc-link-arg-bins=-zmax-page-size=4096");
+        // The linker script aligns what has permissions of its own to pages of this size.
+        let feature = |name: &str| env::var_os(name).is_some();
+        let page = match (feature("CARGO_FEATURE_GRANULE_16K"), feature("CARGO_FEATURE_GRANULE_64K")) {
+            (false, false) => 4 << 10,
+            (true, false) => 16 << 10,
+            _ => 64 << 10,
+        };
+        println!("cargo:rustc-link-arg-bins=-zmax-page-size={page}");
     }
 }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # `make bench`: the fork storm over all folio sizes. The tables go to the terminal, the measurements to
 #   target/pleat/bench.jsonl             all sizes
-#   target/pleat/bench-batch-off.jsonl   64 KiB folios, copied PTE by PTE; compared with the above at the end
+#   target/pleat/bench-batch-off.jsonl   folios of a contpte block, copied PTE by PTE; compared with the above at the end
+# With another GRANULE: bench-16k.jsonl and so on.
 # Instructions are counted with -icount, so the same build gives the same numbers on every machine.
 set -eu
 # shellcheck source=scripts/common.sh
@@ -55,8 +56,8 @@ measure() {
 }
 
 mkdir -p "$out/logs"
-measure bench "$SIZES"
-note "again with 64 KiB folios and pleat.batch=off"
-measure bench-batch-off 64 pleat.batch=off
-awk -f scripts/compare.awk "$out/bench.jsonl" "$out/bench-batch-off.jsonl"
-printf '\n%s\n' "$out/bench.jsonl: $(($(wc -l <"$out/bench.jsonl"))) measurements"
+measure "bench$suffix" "$SIZES"
+note "again with $block_kib KiB folios and pleat.batch=off"
+measure "bench$suffix-batch-off" "$block_kib" pleat.batch=off
+awk -f scripts/compare.awk "$out/bench$suffix.jsonl" "$out/bench$suffix-batch-off.jsonl"
+printf '\n%s\n' "$out/bench$suffix.jsonl: $(($(wc -l <"$out/bench$suffix.jsonl"))) measurements"

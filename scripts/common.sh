@@ -3,6 +3,9 @@
 #   root         the work tree, which becomes the current directory
 #   out          where images, logs and set-up stamps go
 #   cargo_target cargo's own output; CARGO_TARGET_DIR moves it as usual
+#   suffix       what is appended to the names of what depends on GRANULE: nothing for 4k, else -16k or -64k
+#   features     the features of the package pleat that choose GRANULE
+#   block_kib    KiB in a contpte block
 # and makes cargo use the toolchain that setup.sh chose.
 # shellcheck disable=SC2034 # for those who source it
 
@@ -38,3 +41,17 @@ die() {
 version_at_least() {
     [ "$1" -gt "$3" ] || { [ "$1" -eq "$3" ] && [ "$2" -ge "$4" ]; }
 }
+
+# The translation granule: 4k, 16k or 64k.
+suffix=
+features=
+block_kib=64
+case ${GRANULE:-4k} in
+4k) ;;
+16k | 64k)
+    suffix=-$GRANULE
+    features=granule-$GRANULE
+    block_kib=2048
+    ;;
+*) die "GRANULE=$GRANULE: a granule is 4k, 16k or 64k" ;;
+esac

@@ -13,5 +13,5 @@ for name in gdb-multiarch aarch64-linux-gnu-gdb aarch64-elf-gdb gdb; do
 done
 note "waiting for a debugger (Ctrl-C ends QEMU). In another terminal:"
 printf "    %s '%s' -ex 'target remote localhost:1234'\n" \
-    "$debugger" "$out/pleat.elf" >&2
+    "$debugger" "$out/pleat$suffix.elf" >&2
 GDB=1 TIMEOUT=0 APPEND="${APPEND:-} -- ${ARGS:-storm --mib=8 --sizes=64}" exec scripts/qemu.sh

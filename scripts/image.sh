@@ -3,6 +3,7 @@
 #   Image            the kernel, with its symbol table
 #   initramfs.cpio   the EL0 programs, and the files in user/initramfs
 #   pleat.elf        the kernel for a debugger
+# With GRANULE=16k the kernel is Image-16k and pleat-16k.elf, likewise with 64k. The programs run on all of them.
 #
 #   image.sh         builds the kernel first
 #   image.sh ELF     packs this kernel instead (cargo's runner)
@@ -19,15 +20,15 @@ mkdir -p "$out"
 elf=${1:-}
 if [ -z "$elf" ]; then
     elf=$cargo_target/aarch64-unknown-none-softfloat/release/pleat
-    build --release --target aarch64-unknown-none-softfloat -p pleat
+    build --release --target aarch64-unknown-none-softfloat -p pleat ${features:+--features "$features"}
 fi
 build --release --target aarch64-unknown-none -p user --bins
 build --release -p pack
 
 pack=$cargo_target/release/pack
 programs=$cargo_target/aarch64-unknown-none/release
-"$pack" image "$elf" "$out/Image"
-cp "$elf" "$out/pleat.elf"
+"$pack" image "$elf" "$out/Image$suffix"
+cp "$elf" "$out/pleat$suffix.elf"
 set -- "init=$programs/init"
 for program in storm utest touch echo; do set -- "$@" "bin/$program=$programs/$program"; done
 for file in $(cd user/initramfs && find . -type f); do

@@ -1,5 +1,6 @@
 #!/bin/sh
 # The boot matrix: every CPU model boots small and old (GICv2, EL1, 128 MiB) and large and new (GICv3, EL2, 8 GiB).
+# Kernels of 16 and 64 KiB granules boot on one model with few features and on one with all.
 # A boot passes when the kernel's self-tests, utest and a short storm all do. Then ten thousand forks with memory
 # exhausted along the way, after which no frame may be missing, and two boots that have to fail, because a matrix that
 # cannot fail shows nothing. Logs: target/pleat/logs.
@@ -33,8 +34,9 @@ verdict() {
     fi
 }
 
+# expect_pass NAME [SIZES]: SIZES are the storm's folios
 expect_pass() {
-    boot "$1" "-- utest , storm --mib=4 --sizes=4,64"
+    boot "$1" "-- utest , storm --mib=4 --sizes=${2:-4,64}"
     # Two reports: the kernel's self-tests and utest.
     detail=$(scripts/check-log.sh "$LOG" 2) && reason= || reason=$detail
     if [ "$status" != 0 ]; then reason="status $status; $reason"; fi
@@ -57,7 +59,16 @@ for cpu in cortex-a72 neoverse-n1 neoverse-n2 max; do
     export GIC=3 EL2=1 MEM=8G
     expect_pass "$cpu-gic3-el2-8G"
 done
-export MEM=128M TIMEOUT=400
+for granule in 16k 64k; do
+    export GRANULE="$granule" EL2=0 GIC=3
+    scripts/image.sh
+    for cpu in neoverse-n1 max; do
+        export CPU="$cpu" MEM=512M
+        expect_pass "$cpu-$granule" "64,2048"
+    done
+done
+unset GRANULE
+export CPU=max MEM=128M EL2=1 TIMEOUT=400
 expect_status out-of-memory 0 "pleat.selftest=off -- storm --ops=oom --mib=8 --sizes=64"
 export MEM=512M
 expect_status program-missing 127 "pleat.selftest=off -- /bin/no-such-program"

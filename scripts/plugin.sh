@@ -14,5 +14,5 @@ esac
 
 printf 'file='
 # A comma in an option's value is doubled.
-for word in "$target/release/$plugin" "elf=$out/pleat.elf" "$@"; do printf '%s' "$word" | sed 's/,/,,/g; s/$/,/'; done |
+for word in "$target/release/$plugin" "elf=$out/pleat$suffix.elf" "$@"; do printf '%s' "$word" | sed 's/,/,,/g; s/$/,/'; done |
     tr -d '\n' | sed 's/,$//'

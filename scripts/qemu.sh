@@ -7,6 +7,7 @@
 #   MEM=512M         -m                               EL2=          1: enter the kernel at EL2
 #   SMP=1            -smp                             ICOUNT=       1: an instruction is a nanosecond
 #   IMAGE=, INITRD=  the files; target/pleat/...      TIMEOUT=120   seconds; 0: none
+#   GRANULE=4k       which Image: 4k, 16k or 64k
 #   APPEND=          the kernel's command line        LOG=          a file that gets the serial output, too
 #   GDB=             1: wait for a debugger on :1234  V=            1: print the command
 #   QEMU=            the program, qemu-system-aarch64 PLUGIN=       -plugin; scripts/plugin.sh prints it
@@ -40,7 +41,7 @@ fi
 
 set -- -machine "$machine" -cpu "$CPU" -m "${MEM:-512M}" -smp "${SMP:-1}" -nodefaults -nographic \
     -chardev "$console" -serial chardev:console -semihosting \
-    -kernel "${IMAGE:-$out/Image}" -initrd "${INITRD:-$out/initramfs.cpio}"
+    -kernel "${IMAGE:-$out/Image$suffix}" -initrd "${INITRD:-$out/initramfs.cpio}"
 if [ -n "$monitor" ]; then set -- "$@" -mon chardev=console; fi
 if [ -n "${APPEND:-}" ]; then set -- "$@" -append "$APPEND"; fi
 # sleep=off: virtual time jumps over idle periods instead of waiting for the host's clock.

@@ -16,10 +16,13 @@ plugin=$(scripts/plugin.sh ${TRACE:+"trace=$TRACE"})
 
 mkdir -p "$out/logs"
 export PLUGIN="$plugin" ICOUNT=1 TIMEOUT="${TIMEOUT:-150}"
-for cpu in ${CPU:-cortex-a72 max}; do
-    export CPU="$cpu" LOG="$out/logs/referee-$cpu.log"
+# The oldest model with the granule: the Cortex-A72 has none of 16 KiB.
+oldest=cortex-a72
+if [ "${GRANULE:-}" = 16k ]; then oldest=neoverse-n1; fi
+for cpu in ${CPU:-$oldest max}; do
+    export CPU="$cpu" LOG="$out/logs/referee$suffix-$cpu.log"
     export APPEND="$kernel_args -- ${ARGS:-utest , storm --mib=8 --sizes=4,64,2048,block}"
-    verdict=$out/logs/referee-$cpu.verdict
+    verdict=$out/logs/referee$suffix-$cpu.verdict
     began=$(date +%s)
     status=0
     scripts/qemu.sh </dev/null >/dev/null 2>"$verdict" || status=$?

@@ -4,7 +4,7 @@ set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname -- "$0")/common.sh"
 
-export LOG="$out/logs/run.log" ICOUNT=1
+export LOG="$out/logs/run$suffix.log" ICOUNT=1
 kernel_args=${APPEND:-}
 export APPEND="$kernel_args -- ${ARGS:-storm --mib=8 --sizes=4,64,2048,block}"
 scripts/qemu.sh

@@ -14,10 +14,35 @@ entry:
     ldr     x0, ={SCTLR_OFF}
     msr     sctlr_el1, x0
     isb
+    bl      check_granule
     bl      build_tables
     bl      mmu_on
     ldr     x0, =high_entry
     br      x0
+
+// Returns if the CPU translates with the granule this image was built for. If not, nothing can be mapped, so the message
+// goes to the emulator or debugger, if there is one, and that is all.
+check_granule:
+    mrs     x1, id_aa64mmfr0_el1
+    ubfx    x1, x1, #{TGRAN_SHIFT}, #4
+    cmp     x1, #{TGRAN_MIN}
+    b.lo    1f
+    cmp     x1, #{TGRAN_MAX}
+    b.hi    1f
+    ret
+1:  mov     x0, #0x04                   // SYS_WRITE0
+    adr     x1, no_granule
+    hlt     #0xf000
+    mov     x0, #0x20                   // SYS_EXIT_EXTENDED
+    adr     x1, no_granule_exit
+    hlt     #0xf000
+2:  wfe
+    b       2b
+no_granule:
+    .ascii  "pleat: this CPU has no {GRANULE_KIB} KiB translation granule\n\0"
+    .balign 8
+no_granule_exit:
+    .quad   0x20026, {NO_GRANULE_STATUS}
 
 // Turns translation and caches on. Out: nothing; the next instruction fetch goes through the identity map.
 mmu_on:
@@ -41,9 +66,9 @@ mmu_on:
     orr     x0, x0, #{TCR_HD}
 1:
     msr     tcr_el1, x0
-    adrp    x2, boot_idmap_l0
+    adrp    x2, boot_idmap_top
     msr     ttbr0_el1, x2
-    adrp    x2, boot_kernel_l0
+    adrp    x2, boot_kernel_top
     msr     ttbr1_el1, x2
     // Nothing that was cached before counts.
     tlbi    vmalle1

@@ -6,7 +6,7 @@ _start:
     .long   0
     .quad   0                   // text_offset: right at a multiple of 2 MiB
     .quad   __image_bytes       // image_size, .bss included; scripts/pack adds the symbol table
-    .quad   0b1010              // flags: little endian, 4 KiB pages, at any physical address
+    .quad   0b1000 | ({PAGES} << 1)    // flags: little endian, this page size, at any physical address
     .quad   0
     .quad   0
     .quad   0

@@ -1,6 +1,6 @@
 //! The kernel heap: `linked_list_allocator` over a window of kernel addresses that is mapped as it grows, behind free
 //! lists of the common sizes (`size_classes.rs`), which make an allocation's cost independent of how many there are.
-//! Blocks of more than a page do not come from there but are frames of their own (`large.rs`).
+//! Blocks of more than a page (of 4 KiB; half of a larger one) do not come from there but are frames of their own (`large.rs`).
 //!
 //! An allocation that finds no room maps more frames behind the end; when there are none it takes back what the free
 //! lists keep, and when that does not help it returns null, which callers turn into `ENOMEM`. The heap never shrinks.

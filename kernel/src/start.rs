@@ -150,10 +150,11 @@ fn announce(info: &BootInfo, platform: &Platform<'_>) {
     println!("Pleat {}, entered at EL{}", env!("CARGO_PKG_VERSION"), info.entry_el);
     log::info!("CPU {:#010x}: {}", cpu::model(), features());
     log::info!(
-        "{} CPU{}, {} MiB of RAM, image at {:#x}, device tree at {:#x}",
+        "{} CPU{}, {} MiB of RAM in pages of {} KiB, image at {:#x}, device tree at {:#x}",
         platform.cpu_count,
         if platform.cpu_count == 1 { "" } else { "s" },
         platform.memory.bytes() >> 20,
+        PAGE_SIZE >> 10,
         info.image_pa,
         info.dtb_pa
     );

@@ -6,7 +6,7 @@ use crate::geometry::Granule;
 /// The machine's properties.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// The granule of both halves of the address space.
+    /// The granule of both halves of the address space, until TCR_EL1 is written (TG0).
     pub granule: Granule,
     /// Bits of virtual address that the tables translate, until TCR_EL1 is written (TnSZ).
     pub va_bits: u32,

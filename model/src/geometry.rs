@@ -72,6 +72,15 @@ impl Granule {
         level
     }
 
+    /// The granule that TG0 of a TCR_EL1 with the value `tcr` names, bits \[15:14\]. TG1 has other codes.
+    pub const fn of_tg0(tcr: u64) -> Self {
+        match tcr >> 14 & 3 {
+            0 => Granule::K4,
+            1 => Granule::K64,
+            _ => Granule::K16,
+        }
+    }
+
     /// The TG field by which TLBI operands name the granule.
     pub const fn tg(self) -> u64 {
         match self {

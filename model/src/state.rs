@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::MAX_CPUS;
 use crate::config::Config;
 use crate::event::{Action, Event, Memory};
+use crate::geometry::Granule;
 use crate::history::History;
 use crate::space::Spaces;
 use crate::stale::StaleSet;
@@ -138,8 +139,15 @@ impl Model {
         (self.tables.len(), self.stale.len())
     }
 
-    /// TCR_EL1: T0SZ \[5:0\], HA \[39\], HD \[40\]. Both halves are taken to have the size of TTBR0's.
+    /// TCR_EL1: T0SZ \[5:0\], TG0 \[15:14\], HA \[39\], HD \[40\]. Both halves are taken to have the size and the
+    /// granule of TTBR0's. The granule is that of the first write: none of the tables known since would mean anything
+    /// by another.
     fn write_tcr(&mut self, value: u64) {
+        if self.tables.len() == 0 {
+            self.config.granule = Granule::of_tg0(value);
+            self.tables = Tables::new(self.config.granule);
+            self.stale = StaleSet::new(self.config.granule);
+        }
         self.config.va_bits = 64 - (value & 63).clamp(16, 39) as u32;
         self.config.hw_af = value >> 39 & 1 == 1;
         self.config.hw_dirty = self.config.hw_af && value >> 40 & 1 == 1;

@@ -111,7 +111,9 @@ mod tests {
     use crate::sim::Sim;
 
     const MERGE: Respect = Respect { write: false, dirty: false, soft_dirty: false };
-    const FOLIO: FolioSpan = FolioSpan { first: Pfn::new(0x1000), pages: 64 };
+    /// Pages of the folio.
+    const PAGES: usize = 4 * CONT_PTES;
+    const FOLIO: FolioSpan = FolioSpan { first: Pfn::new(0x1000), pages: PAGES as u64 };
 
     struct Table {
         sim: Sim,
@@ -119,12 +121,12 @@ mod tests {
     }
 
     impl Table {
-        /// Entries 0 to 63 map FOLIO, writable.
+        /// The first entries map FOLIO, writable.
         fn new() -> Self {
             let sim = Sim::new(1, Features::default());
             let page = sim.frame().unwrap();
             let table = Table { sim, page };
-            (0..64).for_each(|i| table.set(i, Pte::user(FOLIO.first.add(i as u64)).mkwrite()));
+            (0..PAGES).for_each(|i| table.set(i, Pte::user(FOLIO.first.add(i as u64)).mkwrite()));
             table
         }
 
@@ -149,17 +151,20 @@ mod tests {
     fn a_whole_folio_is_one_batch_whatever_its_af_and_dirty_state() {
         let table = Table::new();
         table.set(3, table.get(3).mkyoung().mkdirty());
-        assert_eq!(table.batch(0, 512, MERGE), Batch { nr: 64, any_writable: true, all_writable: true });
+        assert_eq!(
+            table.batch(0, PTES_PER_TABLE, MERGE),
+            Batch { nr: PAGES, any_writable: true, all_writable: true }
+        );
         assert_eq!(table.batch(0, 7, MERGE).nr, 7);
-        assert_eq!(table.batch(0, 64, Respect { dirty: true, ..MERGE }).nr, 3);
+        assert_eq!(table.batch(0, PAGES, Respect { dirty: true, ..MERGE }).nr, 3);
     }
 
     #[test]
     fn a_batch_ends_at_the_folio_s_end_even_if_the_next_frame_follows() {
         // Failure 4: the end was found by comparing entries.
         let table = Table::new();
-        table.set(64, Pte::user(FOLIO.first.add(64)).mkwrite());
-        assert_eq!(table.batch(60, 512, MERGE).nr, 4);
+        table.set(PAGES, Pte::user(FOLIO.first.add(FOLIO.pages)).mkwrite());
+        assert_eq!(table.batch(PAGES - 4, PTES_PER_TABLE, MERGE).nr, 4);
     }
 
     #[test]
@@ -169,7 +174,7 @@ mod tests {
         let last = PTES_PER_TABLE - 2;
         table.set(last, Pte::user(FOLIO.first));
         table.set(last + 1, Pte::user(FOLIO.first.add(1)));
-        assert_eq!(table.batch(last, 512, MERGE).nr, 2);
+        assert_eq!(table.batch(last, PTES_PER_TABLE, MERGE).nr, 2);
     }
 
     #[test]
@@ -177,7 +182,7 @@ mod tests {
         for stopper in [Pte::NONE, Pte::user(FOLIO.first.add(10)).mkprotnone(), Pte::user(FOLIO.first)] {
             let table = Table::new();
             table.set(10, stopper);
-            assert_eq!(table.batch(0, 64, MERGE).nr, 10, "{stopper:?}");
+            assert_eq!(table.batch(0, PAGES, MERGE).nr, 10, "{stopper:?}");
         }
     }
 
@@ -185,20 +190,20 @@ mod tests {
     fn write_permission_is_merged_or_respected() {
         let table = Table::new();
         table.set(5, table.get(5).wrprotect());
-        let merged = table.batch(0, 64, MERGE);
-        assert_eq!(merged, Batch { nr: 64, any_writable: true, all_writable: false });
-        assert_eq!(table.batch(0, 64, Respect { write: true, ..MERGE }).nr, 5);
+        let merged = table.batch(0, PAGES, MERGE);
+        assert_eq!(merged, Batch { nr: PAGES, any_writable: true, all_writable: false });
+        assert_eq!(table.batch(0, PAGES, Respect { write: true, ..MERGE }).nr, 5);
     }
 
     #[test]
     fn soft_dirty_ends_a_batch_where_it_is_tracked_and_uffd_wp_always() {
         let table = Table::new();
         table.set(5, table.get(5).mksoft_dirty());
-        assert_eq!(table.batch(0, 64, MERGE).nr, 64);
-        assert_eq!(table.batch(0, 64, Respect { soft_dirty: true, ..MERGE }).nr, 5);
+        assert_eq!(table.batch(0, PAGES, MERGE).nr, PAGES);
+        assert_eq!(table.batch(0, PAGES, Respect { soft_dirty: true, ..MERGE }).nr, 5);
         table.set(9, table.get(9).mkuffd_wp());
-        assert_eq!(table.batch(0, 64, MERGE).nr, 9);
-        assert_eq!(table.batch(9, 64, MERGE).nr, 1);
+        assert_eq!(table.batch(0, PAGES, MERGE).nr, 9);
+        assert_eq!(table.batch(9, PAGES, MERGE).nr, 1);
     }
 
     #[test]
@@ -211,17 +216,17 @@ mod tests {
         ] {
             let table = Table::new();
             table.set(10, stopper.encode());
-            assert_eq!(table.batch(0, 64, MERGE).nr, 10, "{stopper:?}");
+            assert_eq!(table.batch(0, PAGES, MERGE).nr, 10, "{stopper:?}");
         }
     }
 
     #[test]
     fn folded_blocks_are_not_read_entry_by_entry() {
         let table = Table::new();
-        (0..32).for_each(|i| table.set(i, table.get(i).mkcont()));
+        (0..2 * CONT_PTES).for_each(|i| table.set(i, table.get(i).mkcont()));
         // Inside a block only the first entry read counts: the rest are known to agree.
         table.set(7, Pte::NONE);
-        assert_eq!(table.batch(0, 64, MERGE).nr, 64);
-        assert_eq!(table.batch(3, 20, MERGE).nr, 20);
+        assert_eq!(table.batch(0, PAGES, MERGE).nr, PAGES);
+        assert_eq!(table.batch(3, CONT_PTES + 4, MERGE).nr, CONT_PTES + 4);
     }
 }

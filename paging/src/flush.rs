@@ -21,7 +21,7 @@ use crate::mmu::{Asid, Barrier, Mmu};
 use crate::tlbi::{AsidOperand, RangeOperand, Scope, Tlbi, VaOperand};
 
 /// Without FEAT_TLBIRANGE, the most pages invalidated one by one; above it the whole ASID is cheaper.
-/// Linux: `MAX_DVM_OPS`.
+/// Linux: `MAX_DVM_OPS`, the entries of a table; here 512 on all granules, as a larger page makes a TLBI no cheaper.
 pub const MAX_SINGLE_PAGES: u64 = 512;
 
 /// TLBIs that were issued by this CPU and are not yet complete.
@@ -245,10 +245,10 @@ mod tests {
     #[test]
     fn without_range_ops_pages_go_one_by_one_up_to_the_limit() {
         let sim = sim(false);
-        issue_range(&sim, Asid::new(3), VirtAddr::new(0x10000), 512).sync(&sim);
-        assert_eq!(tlbis(&sim).len(), 512);
+        issue_range(&sim, Asid::new(3), VirtAddr::new(0x10000), MAX_SINGLE_PAGES).sync(&sim);
+        assert_eq!(tlbis(&sim).len() as u64, MAX_SINGLE_PAGES);
         sim.clear_ops();
-        issue_range(&sim, Asid::new(3), VirtAddr::new(0x10000), 513).sync(&sim);
+        issue_range(&sim, Asid::new(3), VirtAddr::new(0x10000), MAX_SINGLE_PAGES + 1).sync(&sim);
         assert_eq!(tlbis(&sim), [Tlbi::Asid(AsidOperand::new(Asid::new(3)))]);
     }
 
@@ -307,11 +307,12 @@ mod tests {
         let mut gather = Gather::new();
         gather.flush(&sim, Asid::new(3));
         assert!(sim.ops().is_empty());
-        gather.add(VirtAddr::new(0x8000), VirtAddr::new(0x9000));
-        gather.add(VirtAddr::new(0x2000), VirtAddr::new(0x3000));
+        let page = |number: u64| VirtAddr::new(number * PAGE_SIZE);
+        gather.add(page(8), page(9));
+        gather.add(page(2), page(3));
         gather.flush(&sim, Asid::new(3));
         assert_eq!(sim.counted(Event::TlbiPages), 7);
-        gather.add(VirtAddr::new(0x2000), VirtAddr::new(0x3000));
+        gather.add(page(2), page(3));
         gather.flush(&sim, Asid::NONE);
         assert!(gather.is_empty());
         assert_eq!(sim.counted(Event::TlbiPages), 7);

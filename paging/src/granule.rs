@@ -45,8 +45,17 @@ impl Granule {
     }
 }
 
-/// The granule this build translates with.
-pub const GRANULE: Granule = Granule::K4;
+#[cfg(all(feature = "granule-16k", feature = "granule-64k"))]
+compile_error!("a build has one granule: choose granule-16k or granule-64k, or neither for 4 KiB");
+
+/// The granule this build translates with: 4 KiB, or what the crate's features `granule-16k` and `granule-64k` say.
+pub const GRANULE: Granule = if cfg!(feature = "granule-64k") {
+    Granule::K64
+} else if cfg!(feature = "granule-16k") {
+    Granule::K16
+} else {
+    Granule::K4
+};
 /// log2 of [`PAGE_SIZE`].
 pub const PAGE_SHIFT: u32 = GRANULE.page_shift();
 /// Bytes in a page.
@@ -57,7 +66,9 @@ pub const CONT_PTES: usize = GRANULE.cont_ptes();
 pub const CONT_SIZE: u64 = CONT_PTES as u64 * PAGE_SIZE;
 /// Descriptors in a translation table.
 pub const PTES_PER_TABLE: usize = 1 << GRANULE.index_bits();
-/// Bits of a user or kernel virtual address that are translated.
+/// Bits of a user or kernel virtual address that are translated, on every granule: with 16 KiB the top table then has
+/// 2 entries, with 64 KiB it is of level 1 and has 64. FEAT_LPA2, which gives 4 KiB and 16 KiB granules 52 bits and
+/// other descriptors for them, is not used.
 pub const VA_BITS: u32 = 48;
 
 #[cfg(test)]

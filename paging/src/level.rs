@@ -1,5 +1,12 @@
-//! Levels of the translation table tree. Arm ARM DDI 0487, D8.2: with a 4 KiB granule and 48-bit addresses a walk
-//! starts at level 0 and ends at level 3; blocks are possible at levels 1 and 2.
+//! Levels of the translation table tree. Arm ARM DDI 0487, D8.2, for 48-bit addresses:
+//!
+//! | granule | a walk starts at | a table's entries | blocks | a level-2 entry covers |
+//! |---|---|---|---|---|
+//! | 4 KiB | level 0, 512 entries | 512 | levels 1 and 2 | 2 MiB |
+//! | 16 KiB | level 0, 2 entries | 2,048 | level 2 | 32 MiB |
+//! | 64 KiB | level 1, 64 entries | 8,192 | level 2 | 512 MiB |
+//!
+//! Every table takes a whole page, also the short one at the top: the architecture would let it be smaller.
 
 use crate::addr::VirtAddr;
 use crate::granule::{GRANULE, Granule, PAGE_SHIFT, PTES_PER_TABLE, VA_BITS};
@@ -54,7 +61,7 @@ impl Level {
     /// The 0-based index of the entry for `va` in a table of this level.
     #[inline]
     pub const fn index(self, va: VirtAddr) -> usize {
-        let in_range = va.get() & ((1 << VA_BITS) - 1);
+        let in_range = va.get() & ((1 << VA_BITS) - 1); // the top table may be short
         (in_range >> self.shift()) as usize & (PTES_PER_TABLE - 1)
     }
 
@@ -71,17 +78,37 @@ mod tests {
 
     #[test]
     fn entries_cover_what_the_architecture_says() {
-        assert_eq!(Level(1).entry_size(), 1 << 30);
-        assert_eq!(Level::PMD.entry_size(), 2 << 20);
-        assert_eq!(Level::PTE.entry_size(), 4 << 10);
+        let mib = |level: Level| level.entry_size() >> 20;
+        match GRANULE {
+            Granule::K4 => assert_eq!((mib(Level(1)), mib(Level::PMD)), (1 << 10, 2)),
+            Granule::K16 => assert_eq!((mib(Level(1)), mib(Level::PMD)), (64 << 10, 32)),
+            Granule::K64 => assert_eq!((mib(Level(1)), mib(Level::PMD)), (4 << 20, 512)),
+        }
+        assert_eq!(Level::PTE.entry_size(), 1 << PAGE_SHIFT);
+    }
+
+    #[test]
+    fn a_walk_begins_at_the_level_whose_table_covers_all_addresses() {
+        let top = VirtAddr::new((1 << VA_BITS) - 1);
+        let entries = match GRANULE {
+            Granule::K4 => 512,
+            Granule::K16 => 2,
+            Granule::K64 => 64,
+        };
+        assert_eq!(Level::TOP.index(top), entries - 1);
+        // The level below alone would not do: its table is full before the addresses are.
+        let below = Level::TOP.next().unwrap();
+        assert!(below.shift() + GRANULE.index_bits() < VA_BITS);
     }
 
     #[test]
     fn indices_of_a_kernel_address_ignore_its_sign_bits() {
         let va = VirtAddr::new(0xffff_8000_8020_3000);
-        assert_eq!(Level(0).index(va), 256);
-        assert_eq!(Level(1).index(va), 2);
-        assert_eq!(Level(2).index(va), 1);
-        assert_eq!(Level(3).index(va), 3);
+        let indices = [0, 1, 2, 3].map(|level| Level(level).index(va));
+        match GRANULE {
+            Granule::K4 => assert_eq!(indices, [256, 2, 1, 3]),
+            Granule::K16 => assert_eq!(indices[..], [1, 0, 64, 128]),
+            Granule::K64 => assert_eq!(indices[1..], [32, 4, 32]),
+        }
     }
 }

@@ -57,32 +57,37 @@ fn fits(level: Level, largest: Level, va: VirtAddr, pa: PhysAddr, left: u64) -> 
 mod tests {
     use super::*;
     use crate::addr::Pfn;
+    use crate::granule::PAGE_SIZE;
     use crate::mmu::Features;
     use crate::sim::Sim;
     use crate::walk::{Walk, walk};
 
     const LINEAR: u64 = 0xffff_0000_0000_0000;
 
-    fn level1() -> Level {
-        Level::TOP.next().unwrap()
+    /// The topmost level with blocks.
+    fn largest() -> Level {
+        let above = Level::TOP.next().filter(|level| level.has_blocks());
+        above.unwrap_or(Level::PMD)
     }
 
     #[test]
     fn each_part_gets_the_largest_descriptor_that_fits() {
         let sim = Sim::new(16, Features::default());
         let root = sim.frame().unwrap();
-        let (start, bytes) = (0x3fff_f000, 0x1000 + (1 << 30) + (2 << 20) + 0x2000);
+        let (large, small) = (largest().entry_size(), Level::PMD.entry_size());
+        let (start, bytes) = (large - PAGE_SIZE, PAGE_SIZE + large + small + 2 * PAGE_SIZE);
         let (va, pa) = (VirtAddr::new(LINEAR + start), PhysAddr::new(start));
         let template = Pte::kernel(Pfn::new(0)).mkkernelwrite();
-        map_range(&sim, root, va, pa, bytes, template, level1(), &mut || sim.frame()).unwrap();
+        map_range(&sim, root, va, pa, bytes, template, largest(), &mut || sim.frame()).unwrap();
         let at = |offset: u64| walk(&sim, root, VirtAddr::new(LINEAR + offset));
-        assert!(matches!(at(0x3fff_f000), Walk::Pte(_)));
-        let Walk::Block(block, level) = at(0x4000_0000) else { panic!() };
-        assert_eq!((block.pfn().addr().get(), level), (0x4000_0000, level1()));
-        assert!(matches!(at(0x8000_0000), Walk::Block(_, Level::PMD)));
-        let Walk::Pte(page) = at(0x8020_1000) else { panic!() };
-        assert_eq!(Pte::from_raw(sim.load(page.desc())).pfn().addr().get(), 0x8020_1000);
-        let Walk::Pte(behind) = at(0x8020_2000) else { panic!() };
+        assert!(matches!(at(start), Walk::Pte(_)));
+        let Walk::Block(block, level) = at(large) else { panic!() };
+        assert_eq!((block.pfn().addr().get(), level), (large, largest()));
+        assert!(matches!(at(2 * large), Walk::Block(_, Level::PMD)));
+        let last = 2 * large + small + PAGE_SIZE;
+        let Walk::Pte(page) = at(last) else { panic!() };
+        assert_eq!(Pte::from_raw(sim.load(page.desc())).pfn().addr().get(), last);
+        let Walk::Pte(behind) = at(last + PAGE_SIZE) else { panic!() };
         assert_eq!(sim.load(behind.desc()), 0);
     }
 
@@ -95,8 +100,9 @@ mod tests {
             let (va, pa) = (VirtAddr::new(LINEAR + start), PhysAddr::new(start));
             map_range(&sim, root, va, pa, bytes, template, Level::PMD, &mut || sim.frame())
         };
-        assert_eq!(map(0x20_0000, 0x20_0000), Ok(()));
-        assert_eq!(map(0x20_1000, 0x1000), Err(TableError::Occupied));
-        assert_eq!(map(0x20_0000, 0x20_0000), Err(TableError::Occupied));
+        let block = Level::PMD.entry_size();
+        assert_eq!(map(block, block), Ok(()));
+        assert_eq!(map(block + PAGE_SIZE, PAGE_SIZE), Err(TableError::Occupied));
+        assert_eq!(map(block, block), Err(TableError::Occupied));
     }
 }

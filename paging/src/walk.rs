@@ -360,6 +360,7 @@ pub fn for_each_present<M: Mmu>(
 mod tests {
     use super::*;
     use crate::addr::Pfn;
+    use crate::granule::VA_BITS;
     use crate::mmu::Features;
     use crate::sim::Sim;
     use std::vec::Vec;
@@ -372,23 +373,30 @@ mod tests {
 
     fn map(sim: &Sim, root: PhysAddr, va: u64) -> PteRef {
         let at = lookup_alloc(sim, root, VirtAddr::new(va), &mut || sim.frame()).unwrap();
-        sim.store(at.desc(), Pte::user(Pfn::new(va >> 12)).raw());
+        sim.store(at.desc(), Pte::user(Pfn::new(va / PAGE_SIZE)).raw());
         at
     }
+
+    /// What a last-level table maps.
+    const TABLE: u64 = Level::PMD.entry_size();
+    /// What an entry of the topmost table covers.
+    const TOP_ENTRY: u64 = Level::TOP.entry_size();
+    /// Tables on the way to a page, the topmost included.
+    const DEPTH: usize = (Level::PTE.number() - Level::TOP.number()) as usize + 1;
 
     #[test]
     fn an_entry_is_found_where_it_was_made() {
         let (sim, root) = setup();
-        let at = map(&sim, root, 0x1234_5678_9000);
-        assert_eq!(lookup(&sim, root, VirtAddr::new(0x1234_5678_9fff)).unwrap(), at);
+        let at = map(&sim, root, 0x1234_5678_0000);
+        assert_eq!(lookup(&sim, root, VirtAddr::new(0x1234_5678_0000 + PAGE_SIZE - 1)).unwrap(), at);
         assert!(matches!(walk(&sim, root, VirtAddr::new(0x4000_0000)), Walk::Absent(_)));
     }
 
     #[test]
     fn running_out_of_tables_is_an_error_and_harmless() {
-        let sim = Sim::new(3, Features::default());
+        let sim = Sim::new(DEPTH - 1, Features::default());
         let root = sim.frame().unwrap();
-        let va = VirtAddr::new(0x1000);
+        let va = VirtAddr::new(PAGE_SIZE);
         assert_eq!(lookup_alloc(&sim, root, va, &mut || sim.frame()), Err(TableError::NoMemory));
         assert_eq!(lookup(&sim, root, va), None);
     }
@@ -396,43 +404,43 @@ mod tests {
     #[test]
     fn tables_are_clipped_to_the_range_and_holes_skipped() {
         let (sim, root) = setup();
-        map(&sim, root, 0x1f_f000);
-        map(&sim, root, 0x20_0000);
-        map(&sim, root, 0x80_0000_0000);
-        let seen: Vec<_> = tables(&sim, root, VirtAddr::new(0x1f_e000), VirtAddr::new(0x80_0000_2000))
+        map(&sim, root, TABLE - PAGE_SIZE);
+        map(&sim, root, TABLE);
+        map(&sim, root, TOP_ENTRY);
+        let (start, end) = (TABLE - 2 * PAGE_SIZE, TOP_ENTRY + 2 * PAGE_SIZE);
+        let seen: Vec<_> = tables(&sim, root, VirtAddr::new(start), VirtAddr::new(end))
             .map(|(at, nr)| (at.va().get(), nr))
             .collect();
-        assert_eq!(seen, [(0x1f_e000, 2), (0x20_0000, 512), (0x80_0000_0000, 2)]);
+        assert_eq!(seen, [(start, 2), (TABLE, PTES_PER_TABLE), (TOP_ENTRY, 2)]);
     }
 
     #[test]
     fn only_tables_wholly_between_floor_and_ceiling_are_unlinked() {
         let (sim, root) = setup();
-        for va in [0x1f_f000, 0x20_0000, 0x40_0000] {
+        let first = TABLE - PAGE_SIZE;
+        for va in [first, TABLE, 2 * TABLE] {
             let at = map(&sim, root, va);
             sim.store(at.desc(), 0);
         }
         let va = VirtAddr::new;
         let mut freed = Vec::new();
-        let range = (va(0x1f_f000), va(0x40_1000));
+        let range = (va(first), va(2 * TABLE + PAGE_SIZE));
         unlink_tables(&sim, root, range, range, &mut |t| freed.push(t));
         assert_eq!(freed.len(), 1);
-        assert!(lookup(&sim, root, va(0x20_0000)).is_none());
-        assert!(lookup(&sim, root, va(0x1f_f000)).is_some());
-        assert!(lookup(&sim, root, va(0x40_0000)).is_some());
+        assert!(lookup(&sim, root, va(TABLE)).is_none());
+        assert!(lookup(&sim, root, va(first)).is_some());
+        assert!(lookup(&sim, root, va(2 * TABLE)).is_some());
         freed.clear();
         // Only the tables on the way to the range are looked at, however wide the gap around it.
-        unlink_tables(&sim, root, (va(0x1f_f000), va(0x20_0000)), (va(0), va(1 << 48)), &mut |t| {
-            freed.push(t)
-        });
-        assert_eq!(freed.len(), 3, "a last-level table, its level 2 and its level 1");
+        unlink_tables(&sim, root, (va(first), va(TABLE)), (va(0), va(1 << VA_BITS)), &mut |t| freed.push(t));
+        assert_eq!(freed.len(), DEPTH - 1, "a last-level table and all above it but the topmost");
     }
 
     #[test]
     fn every_table_is_counted_once() {
         let (sim, root) = setup();
-        map(&sim, root, 0x1f_f000);
-        map(&sim, root, 0xffff_ffff_f000);
-        assert_eq!(count_tables(&sim, root), 7);
+        map(&sim, root, TABLE - PAGE_SIZE);
+        map(&sim, root, (1 << VA_BITS) - PAGE_SIZE);
+        assert_eq!(count_tables(&sim, root), 2 * DEPTH - 1);
     }
 }

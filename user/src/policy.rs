@@ -4,10 +4,11 @@
 
 use core::ffi::CStr;
 
+use crate::sys::memory::page_size;
 use crate::sys::{Errno, Result, file};
 use crate::text::Text;
 
-/// Folio orders above 0 that a file may exist for: 8 KiB to 2 MiB.
+/// Sizes of folios that a file may exist for, 8 KiB to 2 MiB, whatever the page size; numbered as orders of 4 KiB.
 const ORDERS: usize = 9;
 
 /// What the files said at the start; empty where there is none.
@@ -47,13 +48,16 @@ impl Policy {
         Policy { saved }
     }
 
-    /// Makes folios of `kib` KiB the only ones: its file says `always`, all others `never`. 4 is all `never`.
+    /// Makes folios of `kib` KiB the only ones: its file says `always`, all others `never`. A page's size is all `never`.
     ///
     /// # Errors
     /// `ENOENT`: this kernel has no folios of that size. `EACCES`, `EROFS`: not permitted.
     pub fn only(&self, kib: u32) -> Result<()> {
+        if (kib as usize) << 10 < page_size() {
+            return Err(Errno::ENOENT);
+        }
         for (saved, order) in self.saved.iter().zip(1..) {
-            match 4 << order == kib {
+            match 4 << order == kib && (kib as usize) << 10 > page_size() {
                 true => write(order, "always")?,
                 false if saved.as_str().is_empty() => {}
                 false => write(order, "never")?,

@@ -4,7 +4,7 @@
 use linux_raw_sys::general as linux;
 
 use super::device::Device;
-use super::generated::{FOLIO_SIZES, Generated, PROC};
+use super::generated::{Generated, PROC, folio_sizes};
 use super::tree::{CONSOLE, Inode, InodeId, Kind, ROOT, Tree};
 use crate::errno::{Errno, Result};
 use crate::mm::policy::Memory;
@@ -39,7 +39,7 @@ pub fn populate(tree: &mut Tree) -> Result<()> {
     for (name, memory) in POLICIES {
         generated(tree, dir, name, Generated::FolioPolicy(memory))?;
     }
-    for (name, order) in FOLIO_SIZES {
+    for (name, order) in folio_sizes() {
         let size = directory(tree, dir, name, 0o755)?;
         for (name, memory) in POLICIES {
             generated(tree, size, name, Generated::FolioSizePolicy(memory, order))?;
@@ -94,6 +94,7 @@ mod tests {
     use crate::fs::testing::{Packer, Spec, World};
     use crate::fs::unpack::unpack;
     use crate::fs::walk::walk;
+    use crate::mm::frame::MAX_ORDER;
 
     fn find(tree: &Tree, path: &[u8]) -> Result<InodeId> {
         match walk(tree, &World::default(), Node::ROOT, path, false)? {
@@ -110,13 +111,16 @@ mod tests {
         assert_eq!(tree.inode(CONSOLE).nlink, 1);
         let null = find(&tree, b"/dev/null").unwrap();
         assert!(matches!(tree.inode(null).kind, Kind::Special(1, 3)));
-        let size = find(&tree, b"/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled").unwrap();
+        let size = find(&tree, b"/sys/kernel/mm/transparent_hugepage/hugepages-2048kB/enabled").unwrap();
         assert!(matches!(
             tree.inode(size).kind,
-            Kind::Generated(Generated::FolioSizePolicy(Memory::Anon, 4))
+            Kind::Generated(Generated::FolioSizePolicy(Memory::Anon, MAX_ORDER))
         ));
         assert_eq!(tree.inode(size).mode, 0o100_644);
-        assert_eq!(tree.entries(find(&tree, b"/sys/kernel/mm/transparent_hugepage").unwrap()).len(), 11);
+        assert_eq!(
+            tree.entries(find(&tree, b"/sys/kernel/mm/transparent_hugepage").unwrap()).len(),
+            2 + MAX_ORDER as usize
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The catalogue of files whose contents the kernel writes: their names, and who may write to them.
 
+use paging::PAGE_SHIFT;
+
 use crate::mm::policy::Memory;
 
 /// A file of `/proc` or `/sys`.
@@ -21,7 +23,7 @@ pub enum Generated {
     Process(u32, ProcessFile),
     /// `/sys/kernel/mm/transparent_hugepage/enabled` or `shmem_enabled`.
     FolioPolicy(Memory),
-    /// `.../hugepages-<N>kB/enabled` or `shmem_enabled` for folios of this order (2 to the order pages of 4 KiB).
+    /// `.../hugepages-<N>kB/enabled` or `shmem_enabled` for folios of this order (2 to the order pages).
     FolioSizePolicy(Memory, u8),
 }
 
@@ -63,28 +65,38 @@ pub const PROCESS: [(&[u8], ProcessFile); 3] = [
     (b"status", ProcessFile::Status),
 ];
 
-/// The directories of `/sys/kernel/mm/transparent_hugepage` with the folio order each is about. Linux starts at
-/// order 2; our smallest folio of more than a page has order 1.
-pub const FOLIO_SIZES: [(&[u8], u8); 9] = [
-    (b"hugepages-8kB", 1),
-    (b"hugepages-16kB", 2),
-    (b"hugepages-32kB", 3),
-    (b"hugepages-64kB", 4),
-    (b"hugepages-128kB", 5),
-    (b"hugepages-256kB", 6),
-    (b"hugepages-512kB", 7),
-    (b"hugepages-1024kB", 8),
-    (b"hugepages-2048kB", 9),
+/// Names of directories of `/sys/kernel/mm/transparent_hugepage`, and log2 of the bytes in the folios each is about.
+const FOLIO_SIZES: [(&[u8], u32); 9] = [
+    (b"hugepages-8kB", 13),
+    (b"hugepages-16kB", 14),
+    (b"hugepages-32kB", 15),
+    (b"hugepages-64kB", 16),
+    (b"hugepages-128kB", 17),
+    (b"hugepages-256kB", 18),
+    (b"hugepages-512kB", 19),
+    (b"hugepages-1024kB", 20),
+    (b"hugepages-2048kB", 21),
 ];
+
+/// The directories there are, with the folio order each is about: of folios of more than a page. Linux starts at order
+/// 2; our smallest is of order 1.
+pub fn folio_sizes() -> impl Iterator<Item = (&'static [u8], u8)> {
+    let larger = FOLIO_SIZES.into_iter().filter(|(_, shift)| *shift > PAGE_SHIFT);
+    larger.map(|(name, shift)| (name, (shift - PAGE_SHIFT) as u8))
+}
 
 #[cfg(test)]
 mod tests {
+    use paging::PAGE_SIZE;
+
     use super::*;
 
     #[test]
     fn directory_names_are_the_folio_sizes() {
-        for (name, order) in FOLIO_SIZES {
-            assert_eq!(name, format!("hugepages-{}kB", 4 << order).as_bytes());
+        for (name, order) in folio_sizes() {
+            assert_eq!(name, format!("hugepages-{}kB", PAGE_SIZE >> 10 << order).as_bytes());
         }
+        let orders = folio_sizes().map(|(_, order)| order);
+        assert!(orders.eq(1..=crate::mm::frame::MAX_ORDER));
     }
 }

@@ -10,7 +10,7 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use paging::PAGE_SIZE;
+use paging::{PAGE_SHIFT, PAGE_SIZE};
 
 use crate::arch::kmap::{self, frames};
 use crate::arch::layout::{HEAP_BASE, WINDOW_BYTES};
@@ -19,13 +19,16 @@ use crate::size_classes::LARGEST;
 
 const PAGE: usize = PAGE_SIZE as usize;
 
-/// Up to this order (32 KiB) a request does not fail for want of contiguous frames (Linux: PAGE_ALLOC_COSTLY_ORDER).
-const COSTLY_ORDER: u8 = 3;
+/// Up to this order (32 KiB, or a page) a request does not fail for want of contiguous frames (Linux:
+/// PAGE_ALLOC_COSTLY_ORDER).
+const COSTLY_ORDER: u8 = 15u32.saturating_sub(PAGE_SHIFT) as u8;
+/// The largest request that is always the heap's: a large page for half of it would be a waste.
+const SMALL: usize = if PAGE / 2 > LARGEST { PAGE / 2 } else { LARGEST };
 
 /// The order of a block of frames for `layout`; none if it is small, or larger than any block.
 #[inline]
 fn order_of(layout: Layout) -> Option<u8> {
-    if layout.size() <= LARGEST || layout.align() > PAGE {
+    if layout.size() <= SMALL || layout.align() > PAGE {
         return None;
     }
     let order = layout.size().div_ceil(PAGE).next_power_of_two().ilog2() as u8;

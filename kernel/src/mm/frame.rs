@@ -12,14 +12,16 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use paging::batch::FolioSpan;
-use paging::{PAGE_SIZE, Pfn, PhysAddr};
+use paging::{CONT_PTES, PAGE_SHIFT, PAGE_SIZE, Pfn, PhysAddr};
 
 use super::PhysRange;
 use super::counts::{AtomicCounts, Counts, TooManyReferences};
 use super::machine::Machine;
 
-/// The largest folio: 2^9 frames, 2 MiB.
-pub const MAX_ORDER: u8 = 9;
+/// The largest folio: 2 MiB on every granule, which is 512, 128 or 32 frames and so never less than a contpte block.
+pub const MAX_ORDER: u8 = (21 - PAGE_SHIFT) as u8;
+
+const _: () = assert!(1 << MAX_ORDER >= CONT_PTES);
 
 /// What a frame is used for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

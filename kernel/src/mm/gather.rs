@@ -15,8 +15,8 @@ use super::machine::Machine;
 const INLINE: usize = 16;
 /// Entries in a frame of the list.
 const PER_FRAME: usize = PAGE_SIZE as usize / 8;
-/// Frames the list may grow to before it is flushed: entries for 64 MiB in single pages.
-const MAX_FRAMES: usize = 32;
+/// Frames the list may grow to before it is flushed: 16,384 entries, 64 MiB in single pages of 4 KiB.
+const MAX_FRAMES: usize = 16384 / PER_FRAME;
 
 /// One release: a folio with a number of mappings, or (0 mappings) a translation table.
 #[derive(Clone, Copy)]

@@ -78,6 +78,7 @@ impl<M: Machine> Drop for Held<'_, M> {
 
 #[cfg(test)]
 mod tests {
+    use crate::mm::frame::MAX_ORDER;
     use crate::mm::testing::machine;
 
     #[test]
@@ -95,7 +96,7 @@ mod tests {
         assert_eq!(mm.free_pages(), free);
         let whole = mm.hold_all();
         drop(whole);
-        let large = mm.alloc_anon(9, 0).expect("blocks merge again");
+        let large = mm.alloc_anon(MAX_ORDER, 0).expect("blocks merge again");
         mm.folio_put(large);
     }
 }

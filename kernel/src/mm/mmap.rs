@@ -1,10 +1,11 @@
 //! Making mappings: mmap and brk.
 
 use bitflags::bitflags;
-use paging::{CONT_PTES, CONT_SIZE, Level, PAGE_SIZE, VirtAddr};
+use paging::{CONT_PTES, CONT_SIZE, PAGE_SIZE, VirtAddr};
 
 use super::Mm;
 use super::fault::Access;
+use super::frame::MAX_ORDER;
 use super::machine::Machine;
 use super::object::Object;
 use super::space::{AddressSpace, MMAP_TOP, USER_END, USER_START, check_range};
@@ -101,7 +102,7 @@ impl AddressSpace {
         // So that the largest folios that fit can be used from the first byte on; an object's are aligned by the
         // number of the page in the object, so its mapping begins as far into a block as into a folio.
         let (align, offset) = match (&request.backing, bytes) {
-            (Backing::Anon, n) if n >= Level::PMD.entry_size() => (Level::PMD.entry_size(), 0),
+            (Backing::Anon, n) if n >= PAGE_SIZE << MAX_ORDER => (PAGE_SIZE << MAX_ORDER, 0),
             (Backing::Anon, n) if n >= CONT_SIZE => (CONT_SIZE, 0),
             (Backing::Object { page, .. }, n) if n >= CONT_SIZE => {
                 (CONT_SIZE, page % CONT_PTES as u64 * PAGE_SIZE)

@@ -217,7 +217,8 @@ mod tests {
     /// A file of `pages` pages, the last of which it fills only half, and its bytes: each is its page's number plus 1.
     fn file(pages: u64) -> Ref<Object> {
         let bytes = (pages * PAGE_SIZE - PAGE_SIZE / 2) as usize;
-        let data: std::vec::Vec<u8> = (0..bytes).map(|byte| (byte as u64 / PAGE_SIZE) as u8 + 1).collect();
+        let data: std::vec::Vec<u8> =
+            (0..bytes).map(|byte| ((byte as u64 / PAGE_SIZE) as u8).wrapping_add(1)).collect();
         Object::file(data.leak()).unwrap()
     }
 
@@ -299,7 +300,7 @@ mod tests {
     fn shared_memory_follows_its_own_policy() {
         let mm = machine();
         let free = mm.free_pages();
-        let shmem = Object::shmem(PAGE_SIZE << LARGEST).unwrap();
+        let shmem = Object::shmem((PAGE_SIZE << LARGEST) + PAGE_SIZE * 2 * BLOCK).unwrap();
         assert_eq!(order(&mm, &shmem, 1), FILE_ORDER, "the default is a contpte block");
         mm.shmem_policy.set(FILE_ORDER, Setting::Never);
         assert_eq!(order(&mm, &shmem, BLOCK), 0);

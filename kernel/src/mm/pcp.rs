@@ -1,13 +1,28 @@
 //! Per-CPU caches of free blocks, by order: the common allocation and release touch neither the buddy nor its lock.
 //! Linux calls them per-cpu pages.
 
-use paging::Pfn;
+use paging::{PAGE_SHIFT, Pfn};
 
 use super::frame::MAX_ORDER;
 use super::percpu::{PerCpu, Slot};
 
-/// Blocks a cache holds at most, by order: about 2 MiB of small frames and a few of the large.
-const CAPACITY: [usize; MAX_ORDER as usize + 1] = [512, 32, 32, 32, 128, 16, 16, 8, 8, 8];
+/// Blocks a cache holds at most, by order: about 2 MiB of small frames, many of the 64 KiB that most folios have, and a
+/// few of the large.
+const CAPACITY: [usize; MAX_ORDER as usize + 1] = {
+    let mut capacity = [0; MAX_ORDER as usize + 1];
+    let mut order = 0;
+    while order < capacity.len() {
+        capacity[order] = match (order, PAGE_SHIFT as usize + order) {
+            (_, 16) => 128,
+            (0, page) => (2 << 20) >> page,
+            (_, 13..=15) => 32,
+            (_, 17 | 18) => 16,
+            _ => 8,
+        };
+        order += 1;
+    }
+    capacity
+};
 /// Slots in all caches together.
 const SLOTS: usize = {
     let (mut sum, mut order) = (0, 0);
@@ -113,10 +128,11 @@ mod tests {
     #[test]
     fn the_block_freed_last_is_used_first_and_orders_do_not_mix() {
         let mut caches = Caches::EMPTY;
-        assert!(caches.push(Pfn::new(1), 0) && caches.push(Pfn::new(2), 0) && caches.push(Pfn::new(512), 9));
-        assert_eq!(caches.pages(), 2 + 512);
+        assert!(caches.push(Pfn::new(1), 0) && caches.push(Pfn::new(2), 0));
+        assert!(caches.push(Pfn::new(512), MAX_ORDER));
+        assert_eq!(caches.pages(), 2 + (1 << MAX_ORDER));
         assert_eq!(
-            (caches.pop(0), caches.pop(9), caches.pop(9)),
+            (caches.pop(0), caches.pop(MAX_ORDER), caches.pop(MAX_ORDER)),
             (Some(Pfn::new(2)), Some(Pfn::new(512)), None)
         );
         assert_eq!((caches.pop(0), caches.pop(0)), (Some(Pfn::new(1)), None));
@@ -125,16 +141,19 @@ mod tests {
     #[test]
     fn a_full_cache_gives_its_older_half_away() {
         let mut caches = Caches::EMPTY;
+        const ORDER: u8 = 2;
+        let capacity = CAPACITY[ORDER as usize] as u64;
         let mut n = 0;
-        while caches.push(Pfn::new(n * 16), 4) {
+        while caches.push(Pfn::new(n * 4), ORDER) {
             n += 1;
         }
-        assert_eq!(n, CAPACITY[4] as u64);
+        assert_eq!(n, capacity);
         let mut gone = Vec::new();
-        caches.drain_half(4, &mut |pfn, order| gone.push((pfn.get() / 16, order)));
-        assert_eq!(gone.len(), 64);
-        assert_eq!((gone[0], gone[63]), ((0, 4), (63, 4)));
-        assert_eq!(caches.pop(4), Some(Pfn::new((n - 1) * 16)));
+        caches.drain_half(ORDER, &mut |pfn, order| gone.push((pfn.get() / 4, order)));
+        let last = capacity as usize / 2 - 1;
+        assert_eq!(gone.len(), last + 1);
+        assert_eq!((gone[0], gone[last]), ((0, ORDER), (last as u64, ORDER)));
+        assert_eq!(caches.pop(ORDER), Some(Pfn::new((n - 1) * 4)));
         caches.drain(&mut |_, _| n -= 1);
         assert_eq!(caches.pages(), 0);
     }

@@ -3,6 +3,8 @@
 
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
+use paging::PAGE_SHIFT;
+
 use super::frame::MAX_ORDER;
 use super::vma::VmaFlags;
 
@@ -77,27 +79,39 @@ pub struct Policy {
     sizes: AtomicU64,
 }
 
-/// The size of a contpte block.
-const DEFAULT_ORDER: u32 = paging::CONT_PTES.trailing_zeros();
-/// Every order's four bits.
+/// The order of a contpte block.
+pub const BLOCK_ORDER: u8 = paging::CONT_PTES.trailing_zeros() as u8;
+/// The order of 64 KiB: on a 4 KiB granule that is a contpte block, on a 64 KiB granule a page.
+const ORDER_64K: u8 = (16 - PAGE_SHIFT) as u8;
+
+/// All orders `never`.
 const ALL_NEVER: u64 = 0x1111_1111_1111_1111 * Setting::Never as u64;
 
+/// `sizes` with folios of `order` set to `setting`.
+const fn with(sizes: u64, order: u8, setting: Setting) -> u64 {
+    let shift = 4 * order as u32;
+    sizes & !(0xf << shift) | (setting as u64) << shift
+}
+
 impl Policy {
-    /// Anonymous memory's default: contpte blocks `always`, since they are what this kernel is for; all others
+    /// Anonymous memory's default: 64 KiB `always`, a contpte block at least `inherit` of a global `madvise`; all others
     /// `never`.
+    ///
+    /// With 4 KiB pages 64 KiB is a contpte block, and those are what this kernel is for. With 16 and 64 KiB pages a
+    /// block has 2 MiB: given to everybody, every stack, heap and data segment would cost that much to zero and to
+    /// keep, in a process that needs a few pages of each. So whoever has use for it asks by MADV_HUGEPAGE. Linux: all
+    /// sizes `never`, but for the PMD's, which is `inherit`.
     pub(super) const fn anon() -> Self {
-        Self::of_blocks(Setting::Always, Setting::Madvise)
+        let blocks = with(ALL_NEVER, BLOCK_ORDER, Setting::Inherit);
+        let sizes = if ORDER_64K > 0 { with(blocks, ORDER_64K, Setting::Always) } else { blocks };
+        Policy { global: AtomicU8::new(Setting::Madvise as u8), sizes: AtomicU64::new(sizes) }
     }
 
     /// Shared memory's default: contpte blocks `within_size`. Linux has `never`, as its shared memory may be a sparse
     /// file that a folio makes larger; ours is a mapping's, which asked for all of it.
     pub(super) const fn shmem() -> Self {
-        Self::of_blocks(Setting::WithinSize, Setting::Never)
-    }
-
-    const fn of_blocks(setting: Setting, global: Setting) -> Self {
-        let sizes = (ALL_NEVER & !(0xf << (4 * DEFAULT_ORDER))) | (setting as u64) << (4 * DEFAULT_ORDER);
-        Policy { global: AtomicU8::new(global as u8), sizes: AtomicU64::new(sizes) }
+        let sizes = with(ALL_NEVER, BLOCK_ORDER, Setting::WithinSize);
+        Policy { global: AtomicU8::new(Setting::Never as u8), sizes: AtomicU64::new(sizes) }
     }
 
     /// The setting of folios of `order` (1 to [`MAX_ORDER`]); `None` for any other order.
@@ -110,8 +124,7 @@ impl Policy {
     pub fn set(&self, order: u8, setting: Setting) -> bool {
         let valid = (1..=MAX_ORDER).contains(&order);
         if valid {
-            let shift = 4 * order as u32;
-            let replace = |sizes: u64| Some(sizes & !(0xf << shift) | (setting as u64) << shift);
+            let replace = |sizes: u64| Some(with(sizes, order, setting));
             let _ = self.sizes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, replace);
         }
         valid
@@ -160,26 +173,28 @@ mod tests {
     const ANY: u8 = MAX_ORDER + 1;
 
     #[test]
-    fn the_default_is_64_kib_always() {
+    fn the_default_is_64_kib_for_all_and_a_block_for_those_who_ask() {
         let policy = Policy::anon();
-        assert_eq!(policy.largest_below(ANY, VmaFlags::empty()), 4);
-        assert_eq!(policy.largest_below(4, VmaFlags::empty()), 0);
+        assert_eq!(policy.largest_below(ANY, VmaFlags::empty()), ORDER_64K);
+        assert_eq!(policy.largest_below(ANY, VmaFlags::HUGEPAGE), BLOCK_ORDER);
+        assert_eq!(policy.largest_below(ORDER_64K.max(1), VmaFlags::empty()), 0);
         assert_eq!(policy.largest_below(ANY, VmaFlags::NOHUGEPAGE), 0);
     }
 
     #[test]
     fn madvise_and_inherit_mean_what_linux_means() {
         let policy = Policy::anon();
-        assert!(policy.set(9, Setting::Madvise) && policy.set(7, Setting::Inherit));
-        assert_eq!(policy.largest_below(ANY, VmaFlags::empty()), 4);
-        assert_eq!(policy.largest_below(ANY, VmaFlags::HUGEPAGE), 9);
-        assert_eq!(policy.largest_below(9, VmaFlags::HUGEPAGE), 7, "the global default is madvise");
+        let (small, large) = (MAX_ORDER - 2, MAX_ORDER);
+        assert!(policy.set(large, Setting::Madvise) && policy.set(small, Setting::Inherit));
+        assert_eq!(policy.largest_below(ANY, VmaFlags::empty()), ORDER_64K);
+        assert_eq!(policy.largest_below(ANY, VmaFlags::HUGEPAGE), large);
+        assert_eq!(policy.largest_below(large, VmaFlags::HUGEPAGE), small, "the global default is madvise");
         assert!(policy.set_global(Setting::Always));
-        assert_eq!(policy.largest_below(9, VmaFlags::empty()), 7);
+        assert_eq!(policy.largest_below(large, VmaFlags::empty()), small);
         assert!(
             !policy.set_global(Setting::Inherit)
                 && !policy.set(0, Setting::Never)
-                && !policy.set(10, Setting::Never)
+                && !policy.set(MAX_ORDER + 1, Setting::Never)
         );
     }
 

@@ -10,12 +10,13 @@ use paging::tlbi::Tlbi;
 use paging::{Asid, DescAddr, Event, Mmu, PAGE_SIZE, PhysAddr, Pte, VirtAddr};
 
 use super::fault::Access;
-use super::frame::Kind;
+use super::frame::{Kind, MAX_ORDER};
+use super::policy::{BLOCK_ORDER, Setting};
 use super::{AddressSpace, Backing, FaultError, Machine, MapFlags, MapRequest, Mm, PhysRange, Prot};
 
 /// The first address of the machine's RAM.
 pub const RAM: PhysAddr = PhysAddr::new(0x4000_0000);
-/// Frames of a machine made by [`machine`]: 16 MiB.
+/// Frames of a machine made by [`machine`]: 16 MiB in pages of 4 KiB.
 pub const FRAMES: usize = 4096;
 /// CPUs of every machine.
 pub const CPUS: usize = 2;
@@ -151,7 +152,8 @@ pub fn sized(frames: usize) -> Mm<HostMachine> {
     with(frames, MachineConfig::default())
 }
 
-/// Memory management over a fresh machine of `frames` frames that is otherwise as `config` says.
+/// Memory management over a fresh machine of `frames` frames that is otherwise as `config` says. Anonymous memory gets
+/// contpte blocks, whatever the granule: they are what most tests are about.
 pub fn with(frames: usize, config: MachineConfig) -> Mm<HostMachine> {
     let bytes = frames as u64 * PAGE_SIZE;
     let config = MachineConfig {
@@ -172,6 +174,9 @@ pub fn with(frames: usize, config: MachineConfig) -> Mm<HostMachine> {
     mm.machine.empty.set(mm.alloc_zeroed_frame(Kind::Kernel).unwrap().addr());
     // What the first address space needs once and for all is not a leak of the test that makes it.
     mm.asids.prepare().unwrap();
+    (1..=MAX_ORDER).for_each(|order| {
+        mm.policy.set(order, if order == BLOCK_ORDER { Setting::Always } else { Setting::Never });
+    });
     mm
 }
 

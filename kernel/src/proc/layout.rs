@@ -11,7 +11,7 @@
 //! Nothing is randomised: two runs of a benchmark must see the same addresses.
 
 /// Bytes of a page.
-pub const PAGE: usize = 4096;
+pub const PAGE: usize = paging::PAGE_SIZE as usize;
 
 /// The lowest address of a segment of an executable (Linux: `mmap_min_addr`).
 pub const EXEC_MIN: usize = 0x1_0000;

@@ -21,7 +21,7 @@ const PAR_ADDRESS: u64 = 0x0000_ffff_ffff_f000;
 fn hardware_finds_the_frame_we_wrote() -> TestResult {
     let mut sandbox = Sandbox::filled(40, 0)?;
     // Far apart, so that each needs tables of its own at every level.
-    let far = [BASE, BASE + 39 * PAGE, 0x7f_0020_3000, 0xfff0_0000_1000];
+    let far = [BASE, BASE + 39 * PAGE, 0x7f_0021_0000, 0xfff0_0001_0000];
     for addr in far {
         if addr > BASE + 40 * PAGE {
             sandbox.map(addr, 1)?;

@@ -32,8 +32,8 @@ fn fork_fails_cleanly_at_every_point() -> TestResult {
         check!(held.release(1));
     }
     drop(held);
-    // A top table, and two more for each stretch; less would mean that memory did not run out.
-    check!((9..64).contains(&failures));
+    // A top table, and one more for each stretch at least; less would mean that memory did not run out.
+    check!((5..64).contains(&failures));
     parent.fill(32, 9)?;
     check!(parent.holds(32, 9));
     Ok(())

@@ -4,7 +4,7 @@
 use paging::contpte::clear_full_ptes;
 use paging::flush::{Gather, issue_asid, issue_range, local_page};
 use paging::tlbi::{Scope, Tlbi};
-use paging::{Asid, Barrier, Mmu, PAGE_SIZE, VirtAddr};
+use paging::{Asid, Barrier, CONT_PTES, Mmu, PAGE_SIZE, VirtAddr};
 
 use super::harness::{Test, TestResult, test};
 use super::sandbox::{BASE, PAGE, Sandbox};
@@ -14,7 +14,9 @@ use crate::arch::probe;
 pub(super) const TESTS: &[Test] = &[
     test("flush.one_page", || cleared_is_gone(1, |asid, va| issue_range(&Cpu, asid, va, 1).sync(&Cpu))),
     test("flush.one_page_on_this_cpu", || cleared_is_gone(1, |asid, va| local_page(&Cpu, asid, va))),
-    test("flush.a_block", || cleared_is_gone(16, |asid, va| issue_range(&Cpu, asid, va, 16).sync(&Cpu))),
+    test("flush.a_block", || {
+        cleared_is_gone(CONT_PTES, |asid, va| issue_range(&Cpu, asid, va, CONT_PTES as u64).sync(&Cpu))
+    }),
     test("flush.an_odd_range", || cleared_is_gone(67, |asid, va| issue_range(&Cpu, asid, va, 67).sync(&Cpu))),
     test("flush.a_long_range", || {
         cleared_is_gone(600, |asid, va| issue_range(&Cpu, asid, va, 600).sync(&Cpu))

@@ -6,13 +6,22 @@ use paging::{PAGE_SIZE, Pte, VirtAddr};
 use super::harness::Failure;
 use crate::arch::probe;
 use crate::errno::Result;
-use crate::mm::policy::Setting;
+use crate::mm::frame::MAX_ORDER;
+use crate::mm::policy::{BLOCK_ORDER, Setting};
 use crate::mm::{Access, AddressSpace, Backing, FaultError, MapFlags, MapRequest, Prot};
 
 /// Where tests map: aligned to the largest folio.
 pub const BASE: usize = 0x4000_0000;
 /// Bytes in a page.
 pub const PAGE: usize = PAGE_SIZE as usize;
+/// Pages of a contpte block.
+pub const BLOCK: usize = paging::CONT_PTES;
+/// Pages of the largest folio: 2 MiB.
+pub const HUGE: usize = 1 << MAX_ORDER;
+/// The order of a folio of four blocks, or of one where no folio is as large (16 KiB and 64 KiB granules).
+pub const LARGE_ORDER: u8 = if BLOCK_ORDER + 2 < MAX_ORDER { BLOCK_ORDER + 2 } else { MAX_ORDER };
+/// Pages of such a folio.
+pub const LARGE: usize = 1 << LARGE_ORDER;
 
 /// A process as far as its memory goes.
 pub struct Sandbox {
@@ -115,26 +124,28 @@ impl Drop for Sandbox {
     }
 }
 
-/// Anonymous memory gets folios of exactly one order while this lives; then the default again.
-pub struct OnlyOrder;
+/// Anonymous memory gets folios of exactly one order while this lives; then what it got before.
+pub struct OnlyOrder {
+    saved: [Setting; MAX_ORDER as usize],
+}
 
 impl OnlyOrder {
     /// `order` `always`, all others `never`; order 0 means single pages.
     pub fn new(order: u8) -> Self {
-        set_sizes(order);
-        OnlyOrder
+        let policy = &crate::mm().policy;
+        let mut saved = [Setting::Never; MAX_ORDER as usize];
+        for (size, saved) in (1..).zip(&mut saved) {
+            *saved = policy.get(size).unwrap_or(Setting::Never);
+            policy.set(size, if size == order { Setting::Always } else { Setting::Never });
+        }
+        OnlyOrder { saved }
     }
 }
 
 impl Drop for OnlyOrder {
     fn drop(&mut self) {
-        set_sizes(4);
-    }
-}
-
-fn set_sizes(only: u8) {
-    for order in 1..=crate::mm::frame::MAX_ORDER {
-        let setting = if order == only { Setting::Always } else { Setting::Never };
-        crate::mm().policy.set(order, setting);
+        for (size, saved) in (1..).zip(self.saved) {
+            crate::mm().policy.set(size, saved);
+        }
     }
 }

@@ -75,13 +75,14 @@ mod tests {
     const ANON: u64 = (raw::MAP_PRIVATE | raw::MAP_ANONYMOUS) as u64;
     const FILE: u64 = raw::MAP_PRIVATE as u64;
     const NO_FD: u64 = u64::MAX;
+    const PAGE: u64 = paging::PAGE_SIZE;
 
     #[test]
     fn what_malloc_and_loaders_ask_for() {
         let anon = check(&[0, 5000, 3, ANON, NO_FD, 0]).unwrap();
         let expected = MapArgs {
             addr: 0,
-            len: 8192,
+            len: 5000usize.next_multiple_of(PAGE as usize),
             prot: 3,
             fixed: false,
             noreplace: false,
@@ -90,12 +91,19 @@ mod tests {
             file: None,
         };
         assert_eq!(anon, expected);
-        let file = check(&[0x1000, 1, 5, FILE | 0x10, 3, 0x2000]).unwrap();
+        let file = check(&[PAGE, 1, 5, FILE | 0x10, 3, 2 * PAGE]).unwrap();
         assert_eq!(
             file,
-            MapArgs { addr: 0x1000, len: 4096, prot: 5, fixed: true, file: Some((3, 0x2000)), ..expected }
+            MapArgs {
+                addr: PAGE as usize,
+                len: PAGE as usize,
+                prot: 5,
+                fixed: true,
+                file: Some((3, 2 * PAGE)),
+                ..expected
+            }
         );
-        assert!(check(&[0x1000, 1, 3, ANON | 0x10_0000, NO_FD, 0]).unwrap().fixed);
+        assert!(check(&[PAGE, 1, 3, ANON | 0x10_0000, NO_FD, 0]).unwrap().fixed);
     }
 
     #[test]
@@ -107,7 +115,7 @@ mod tests {
             ([0, 1, 3, ANON | 0x4_0000, NO_FD, 0], Errno::EINVAL),
             ([1, 1, 3, ANON | 0x10, NO_FD, 0], Errno::EINVAL),
             ([0, u64::MAX, 3, ANON, NO_FD, 0], Errno::ENOMEM),
-            ([0, 8192, 3, FILE, 3, 0u64.wrapping_sub(4096)], Errno::EOVERFLOW),
+            ([0, 2 * PAGE, 3, FILE, 3, 0u64.wrapping_sub(PAGE)], Errno::EOVERFLOW),
             ([0, 1, 3, 0x8_0003, 3, 0], Errno::EOPNOTSUPP),
         ] {
             assert_eq!(check(&args), Err(error), "{args:x?}");

@@ -43,7 +43,7 @@ pub struct MachineConfig {
     pub ram_base: u64,
     /// Bytes of its memory.
     pub ram_bytes: usize,
-    /// The granule it translates with. `paging` builds tables for the one it was compiled for.
+    /// The granule it translates with: by default the one that `paging` was compiled for, and builds tables for.
     pub granule: Granule,
     /// Bits of a user address.
     pub va_bits: u32,
@@ -71,8 +71,12 @@ impl Default for MachineConfig {
             cpus: 2,
             ram_base: 0x4000_0000,
             ram_bytes: 16 << 20,
-            granule: Granule::K4,
-            va_bits: 48,
+            granule: match paging::granule::GRANULE {
+                paging::granule::Granule::K4 => Granule::K4,
+                paging::granule::Granule::K16 => Granule::K16,
+                paging::granule::Granule::K64 => Granule::K64,
+            },
+            va_bits: paging::granule::VA_BITS,
             tlbi_range: true,
             ttl: true,
             hw_af: false,

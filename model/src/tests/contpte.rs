@@ -7,14 +7,16 @@ use paging::batch::FolioSpan;
 use paging::contpte::*;
 use paging::flush::{Gather, issue_range};
 use paging::walk::{lookup, lookup_alloc, unlink_tables};
-use paging::{Asid, CONT_PTES, DescAddr, Mmu, PAGE_SIZE, Pfn, PhysAddr, Pte, PteRef, VirtAddr};
+use paging::{Asid, CONT_PTES, DescAddr, Level, Mmu, PAGE_SIZE, Pfn, PhysAddr, Pte, PteRef, VirtAddr};
 
 use crate::machine::{Adversary, Fault, Machine, MachineConfig, Script};
 use crate::{Cause, Change, Rule};
 
 const ASID: Asid = Asid::new(7);
 const VA: u64 = 0x40_0000;
-const DATA: u64 = 0x4010_0000;
+const DATA: u64 = 0x4020_0000;
+/// Pages of a block.
+const N: u64 = CONT_PTES as u64;
 
 /// A process on a machine: tables from the bottom of memory up, data from [`DATA`].
 struct Process {
@@ -25,7 +27,7 @@ struct Process {
 
 impl Process {
     fn new(config: MachineConfig) -> Process {
-        let machine = Machine::new(MachineConfig { ram_bytes: 4 << 20, ..config });
+        let machine = Machine::new(MachineConfig { ram_bytes: 16 << 20, ..config });
         let root = machine.ram_base();
         for cpu in [1, 0] {
             machine.run_on(cpu);
@@ -116,41 +118,41 @@ fn everywhere(test: impl Fn(&Process)) {
 #[test]
 fn whole_blocks_are_mapped_folded_used_and_unmapped() {
     everywhere(|process| {
-        process.map(0, 48);
-        assert!(process.pte(0).is_cont() && process.pte(47).is_cont());
-        for (cpu, page) in [(0, 0), (1, 0), (0, 15), (1, 16), (0, 47)] {
+        process.map(0, 3 * CONT_PTES);
+        assert!(process.pte(0).is_cont() && process.pte(3 * N - 1).is_cont());
+        for (cpu, page) in [(0, 0), (1, 0), (0, N - 1), (1, N), (0, 3 * N - 1)] {
             assert_eq!(process.write(cpu, page, page as u8), Ok(()));
         }
-        clear_full_ptes(&process.machine, ASID, process.at(0), 48);
-        process.flush(0, 48);
-        for (cpu, page) in [(0, 0), (1, 16)] {
+        clear_full_ptes(&process.machine, ASID, process.at(0), 3 * CONT_PTES);
+        process.flush(0, 3 * N);
+        for (cpu, page) in [(0, 0), (1, N)] {
             assert_eq!(process.read(cpu, page), Err(Fault::Translation(3)));
         }
-        process.map(0, 48);
-        assert_eq!(process.read(1, 16), Ok(16));
+        process.map(0, 3 * CONT_PTES);
+        assert_eq!(process.read(1, N), Ok(N as u8));
     });
 }
 
 #[test]
 fn a_part_is_protected_by_unfolding_a_whole_in_place() {
     everywhere(|process| {
-        process.map(0, 32);
+        process.map(0, 2 * CONT_PTES);
         process.write(0, 3, 3).unwrap();
-        wrprotect_ptes(&process.machine, ASID, process.at(4), 20);
-        process.flush(4, 20);
-        assert!(!process.pte(3).is_cont() && !process.pte(31).is_cont());
+        wrprotect_ptes(&process.machine, ASID, process.at(4), CONT_PTES + 4);
+        process.flush(4, N + 4);
+        assert!(!process.pte(3).is_cont() && !process.pte(2 * N - 1).is_cont());
         for cpu in [0, 1] {
             assert_eq!(process.write(cpu, 4, 1), Err(Fault::Permission));
-            assert_eq!(process.write(cpu, 23, 1), Err(Fault::Permission));
+            assert_eq!(process.write(cpu, N + 7, 1), Err(Fault::Permission));
             assert_eq!(process.write(cpu, 3, 1), Ok(()));
-            assert_eq!(process.write(cpu, 24, 1), Ok(()));
+            assert_eq!(process.write(cpu, N + 8, 1), Ok(()));
         }
         let mut gather = Gather::new();
-        wrprotect_ptes(&process.machine, ASID, process.at(0), 32);
+        wrprotect_ptes(&process.machine, ASID, process.at(0), 2 * CONT_PTES);
         gather.add_all();
         gather.flush(&process.machine, ASID);
         assert_eq!(process.write(1, 0, 1), Err(Fault::Permission));
-        make_writable_ptes(&process.machine, ASID, process.at(0), 32);
+        make_writable_ptes(&process.machine, ASID, process.at(0), 2 * CONT_PTES);
         assert_eq!(process.write(1, 0, 9), Ok(()));
         assert_eq!(process.read(0, 0), Ok(9));
     });
@@ -159,21 +161,21 @@ fn a_part_is_protected_by_unfolding_a_whole_in_place() {
 #[test]
 fn a_block_filled_page_by_page_folds_and_one_lost_unfolds() {
     everywhere(|process| {
-        let folio = FolioSpan { first: Process::data(0).pfn(), pages: 16 };
-        for page in 0..16 {
+        let folio = FolioSpan { first: Process::data(0).pfn(), pages: N };
+        for page in 0..N {
             set_pte_at(&process.machine, ASID, process.at(page), Process::data(page), Some(folio));
             process.write(page as usize % 2, page, 1).unwrap();
         }
-        assert!(process.pte(0).is_cont() && process.pte(15).is_cont());
+        assert!(process.pte(0).is_cont() && process.pte(N - 1).is_cont());
         process.write(1, 7, 77).unwrap();
         // A copy-on-write fault takes one page elsewhere.
         let old = ptep_clear_flush(&process.machine, ASID, process.at(7));
         assert!(old.is_dirty() && old.is_young());
-        set_pte_at(&process.machine, ASID, process.at(7), Process::data(100), None);
+        set_pte_at(&process.machine, ASID, process.at(7), Process::data(3 * N + 4), None);
         process.write(0, 7, 5).unwrap();
         assert_eq!([process.read(0, 7), process.read(1, 7), process.read(1, 8)], [Ok(5), Ok(5), Ok(1)]);
         assert!(!process.pte(8).is_cont());
-        assert!((0..16).all(|page| process.pte(page).is_dirty()));
+        assert!((0..N).all(|page| process.pte(page).is_dirty()));
     });
 }
 
@@ -187,7 +189,7 @@ fn flags_reach_all_of_a_block_and_dirty_state_is_never_lost() {
         assert!(ptep_get(&process.machine, process.at(0)).is_dirty());
         process.write(0, 11, 1).unwrap();
         unfold(&process.machine, ASID, process.at(2));
-        assert!((0..16).all(|page| process.pte(page).is_dirty() && process.pte(page).is_young()));
+        assert!((0..N).all(|page| process.pte(page).is_dirty() && process.pte(page).is_young()));
         assert_eq!(process.write(0, 2, 1), Ok(()));
     });
 }
@@ -195,11 +197,11 @@ fn flags_reach_all_of_a_block_and_dirty_state_is_never_lost() {
 #[test]
 fn tables_go_after_a_flush_of_the_walk_caches() {
     everywhere(|process| {
-        process.map(0, 16);
+        process.map(0, CONT_PTES);
         process.write(0, 0, 1).unwrap();
-        clear_full_ptes(&process.machine, ASID, process.at(0), 16);
+        clear_full_ptes(&process.machine, ASID, process.at(0), CONT_PTES);
         let mut tables = Vec::new();
-        let end = VirtAddr::new(1 << 39);
+        let end = VirtAddr::new(Level::TOP.entry_size());
         unlink_tables(
             &process.machine,
             process.root,
@@ -210,13 +212,13 @@ fn tables_go_after_a_flush_of_the_walk_caches() {
         let mut gather = Gather::new();
         gather.add_all();
         gather.flush(&process.machine, ASID);
-        assert_eq!(tables.len(), 3);
+        assert_eq!(tables.len() as u8, Level::PTE.number() - Level::TOP.number());
         for table in tables {
             process.machine.emit(0, crate::Action::TableFreed { pa: table.get() });
             process.machine.zero(table, PAGE_SIZE as usize);
         }
-        assert_eq!(process.read(1, 0), Err(Fault::Translation(0)));
-        process.map(0, 16);
+        assert_eq!(process.read(1, 0), Err(Fault::Translation(Level::TOP.number())));
+        process.map(0, CONT_PTES);
         assert_eq!(process.read(1, 0), Ok(1));
     });
 }
@@ -255,11 +257,11 @@ fn a_missing_flush_is_wrong_data_and_a_violation() {
 #[test]
 fn a_block_changed_in_part_translates_by_any_member() {
     let process = lenient(Adversary::Oldest);
-    process.map(0, 16);
+    process.map(0, CONT_PTES);
     process.read(0, 3).unwrap();
     let at = process.at(3).desc();
     process.machine.store(at, process.pte(3).wrprotect().raw());
-    process.flush(0, 16);
+    process.flush(0, N);
     assert_eq!(process.write(1, 3, 1), Ok(()), "by a sibling's entry");
     let found = process.machine.take_violations();
     assert_eq!(found[0].rule, Rule::ContAttributes);

@@ -103,6 +103,29 @@ fn nothing_is_cached_while_translation_is_off() {
 }
 
 #[test]
+fn the_granule_is_learnt_from_the_first_tcr() {
+    use crate::{Granule, Model, event::Event};
+    struct Nothing;
+    impl crate::Memory for Nothing {
+        fn word(&self, _: u64) -> u64 {
+            0
+        }
+    }
+    // TG0: 0b00 is 4 KiB, 0b01 is 64 KiB, 0b10 is 16 KiB.
+    for (tg0, granule) in [(0, Granule::K4), (1, Granule::K64), (2, Granule::K16)] {
+        let mut model = Model::new(crate::Config::default());
+        model.on(Event::new(0, Action::WriteTcr(16 | tg0 << 14)), &Nothing);
+        assert_eq!(model.config().granule, granule);
+        model.on(Event::new(0, Action::WriteTtbr0(0x100_0000 | 1 << 48)), &Nothing);
+        assert!(model.watches(0x100_0000 + granule.page_size() - 8));
+        assert!(!model.watches(0x100_0000 + granule.page_size()));
+        // Tables are known now.
+        model.on(Event::new(0, Action::WriteTcr(16)), &Nothing);
+        assert_eq!(model.config().granule, granule);
+    }
+}
+
+#[test]
 fn other_granules_have_other_shapes() {
     use crate::{Config, Granule, Model, event::Event};
     struct Tables;

@@ -21,7 +21,11 @@ mod young;
 
 const ASID: Asid = Asid::new(7);
 const FRAME: Pfn = Pfn::new(0x8000);
-const FOLIO: FolioSpan = FolioSpan { first: FRAME, pages: 64 };
+/// Entries of a block, so that places can be written as so many blocks and so many entries.
+const N: usize = CONT_PTES;
+/// The entries the tests are about: four blocks.
+const ALL: usize = 4 * N;
+const FOLIO: FolioSpan = FolioSpan { first: FRAME, pages: ALL as u64 };
 
 /// What hardware makes of an entry at an access.
 fn noted(raw: u64, written: bool) -> u64 {
@@ -45,14 +49,14 @@ impl Table {
         Table { sim, page }
     }
 
-    /// Entries 0 to 63 map FOLIO, writable, clean and old: four folded blocks.
+    /// The first ALL entries map FOLIO, writable, clean and old: four folded blocks.
     fn folded() -> Self {
         Table::folded_with(Features::default())
     }
 
     fn folded_with(features: Features) -> Self {
         let table = Table::with(features);
-        set_ptes(&table.sim, table.at(0), Pte::user(FRAME).mkwrite(), 64);
+        set_ptes(&table.sim, table.at(0), Pte::user(FRAME).mkwrite(), ALL);
         table.sim.clear_ops();
         table
     }
@@ -151,7 +155,7 @@ impl Table {
 fn aligned_blocks_are_set_folded_without_clear_or_tlbi() {
     let table = Table::folded();
     assert_eq!(table.folded_blocks(), [true; 4]);
-    assert_eq!(table.get(17).pfn(), FRAME.add(17));
+    assert_eq!(table.get(N + 1).pfn(), FRAME.add(N as u64 + 1));
     assert_eq!(table.sim.counted(Event::Fold), 0);
     assert_eq!(table.tlbis(), 0);
 }
@@ -159,12 +163,12 @@ fn aligned_blocks_are_set_folded_without_clear_or_tlbi() {
 #[test]
 fn only_parts_aligned_in_va_and_pa_get_the_bit() {
     let table = Table::new();
-    // Starts one entry late: the first 15 and the last entry are no whole block.
-    set_ptes(&table.sim, table.at(1), Pte::user(FRAME.add(1)), 48);
+    // Starts one entry late: all but the first entry of a block, and the first of another, are no whole block.
+    set_ptes(&table.sim, table.at(1), Pte::user(FRAME.add(1)), 3 * N);
     assert_eq!(table.folded_blocks(), [false, true, true, false]);
     let table = Table::new();
     // VA aligned, PA not (failure 12).
-    set_ptes(&table.sim, table.at(0), Pte::user(FRAME.add(1)), 32);
+    set_ptes(&table.sim, table.at(0), Pte::user(FRAME.add(1)), 2 * N);
     assert_eq!(table.folded_blocks(), [false; 4]);
     table.no_stray_cont_bits();
 }
@@ -180,7 +184,7 @@ fn a_caller_s_own_cont_bit_is_ignored() {
 fn kernel_special_and_protnone_entries_are_never_folded() {
     for pte in [Pte::kernel(FRAME), Pte::user(FRAME).mkspecial(), Pte::user(FRAME).mkprotnone()] {
         let table = Table::new();
-        set_ptes(&table.sim, table.at(0), pte, 16);
+        set_ptes(&table.sim, table.at(0), pte, N);
         assert_eq!(table.folded_blocks(), [false; 4], "{pte:?}");
     }
 }
@@ -188,7 +192,7 @@ fn kernel_special_and_protnone_entries_are_never_folded() {
 #[test]
 fn the_entry_that_completes_a_block_folds_it() {
     let table = Table::new();
-    for i in 0..16 {
+    for i in 0..N {
         assert_eq!(table.sim.counted(Event::Fold), 0);
         set_pte_at(&table.sim, ASID, table.at(i), Pte::user(FRAME.add(i as u64)).mkyoung(), Some(FOLIO));
     }
@@ -198,12 +202,12 @@ fn the_entry_that_completes_a_block_folds_it() {
 
 #[test]
 fn a_block_of_two_folios_or_of_unequal_entries_is_not_folded() {
-    let half = FolioSpan { first: FRAME.add(8), pages: 8 };
+    let half = FolioSpan { first: FRAME.add(N as u64 / 2), pages: N as u64 / 2 };
     for (odd, folio) in
         [(None, half), (Some(Pte::user(FRAME.add(5)).mkwrite()), FOLIO), (Some(Pte::NONE), FOLIO)]
     {
         let table = Table::new();
-        for i in 0..16 {
+        for i in 0..N {
             let pte = odd.filter(|_| i == 5).unwrap_or(Pte::user(FRAME.add(i as u64)));
             set_pte_at(&table.sim, ASID, table.at(i), pte, Some(folio));
         }
@@ -215,11 +219,11 @@ fn a_block_of_two_folios_or_of_unequal_entries_is_not_folded() {
 fn unfold_breaks_before_it_makes_and_loses_nothing() {
     let table = Table::folded();
     // The walker noted an access and a write in two different entries.
-    table.note(18, false);
-    table.note(30, true);
-    unfold(&table.sim, ASID, table.at(20));
+    table.note(N + 2, false);
+    table.note(2 * N - 2, true);
+    unfold(&table.sim, ASID, table.at(N + 4));
     assert_eq!(table.folded_blocks(), [true, false, true, true]);
-    for i in 16..32 {
+    for i in N..2 * N {
         assert_eq!(table.get(i).pfn(), FRAME.add(i as u64));
         assert!(table.get(i).is_young() && table.get(i).is_dirty());
     }
@@ -231,34 +235,34 @@ fn unfold_breaks_before_it_makes_and_loses_nothing() {
 fn get_gathers_over_the_block_and_only_over_it() {
     let table = Table::folded();
     table.note(5, true);
-    assert!(ptep_get(&table.sim, table.at(15)).is_young());
+    assert!(ptep_get(&table.sim, table.at(N - 1)).is_young());
     assert!(ptep_get(&table.sim, table.at(0)).is_dirty());
-    assert!(!ptep_get(&table.sim, table.at(16)).is_young());
+    assert!(!ptep_get(&table.sim, table.at(N)).is_young());
 }
 
 #[test]
 fn wrprotect_of_whole_blocks_keeps_them_folded_and_issues_no_tlbi() {
     let table = Table::folded();
-    wrprotect_ptes(&table.sim, ASID, table.at(0), 64);
+    wrprotect_ptes(&table.sim, ASID, table.at(0), ALL);
     assert_eq!(table.folded_blocks(), [true; 4]);
-    assert!((0..64).all(|i| !table.get(i).is_writable()));
+    assert!((0..ALL).all(|i| !table.get(i).is_writable()));
     assert_eq!((table.tlbis(), table.sim.counted(Event::Unfold)), (0, 0));
 }
 
 #[test]
 fn wrprotect_unfolds_exactly_the_partially_covered_ends() {
     for (first, nr, folded) in [
-        (4, 40, [false, true, false, true]),
-        (16, 20, [true, true, false, true]),
-        (20, 4, [true, false, true, true]),
-        (5, 11, [false, true, true, true]),
-        (8, 16, [false, false, true, true]),
-        (0, 63, [true, true, true, false]),
+        (4, 2 * N + 8, [false, true, false, true]),
+        (N, N + 4, [true, true, false, true]),
+        (N + 4, 4, [true, false, true, true]),
+        (5, N - 5, [false, true, true, true]),
+        (N / 2, N, [false, false, true, true]),
+        (0, ALL - 1, [true, true, true, false]),
     ] {
         let table = Table::folded();
         wrprotect_ptes(&table.sim, ASID, table.at(first), nr);
         assert_eq!(table.folded_blocks(), folded, "{nr} from {first}");
-        for i in 0..64 {
+        for i in 0..ALL {
             assert_eq!(table.get(i).is_writable(), !(first..first + nr).contains(&i), "entry {i}");
         }
         table.no_stray_cont_bits();
@@ -270,19 +274,19 @@ fn wrprotect_unfolds_exactly_the_partially_covered_ends() {
 fn wrprotect_does_not_lose_a_dirty_state_hardware_sets_meanwhile() {
     let table = Table::folded();
     table.note(2, true);
-    wrprotect_ptes(&table.sim, ASID, table.at(0), 64);
+    wrprotect_ptes(&table.sim, ASID, table.at(0), ALL);
     assert!(table.get(2).is_dirty() && !table.get(3).is_dirty());
     // Entries that hardware could still change were exchanged atomically, settled ones stored.
-    assert_eq!(table.sim.counted(Event::PteAtomics), 63);
+    assert_eq!(table.sim.counted(Event::PteAtomics), ALL as u64 - 1);
 }
 
 #[test]
 fn clearing_whole_blocks_needs_no_unfold_and_parts_do() {
     let table = Table::folded();
-    clear_full_ptes(&table.sim, ASID, table.at(16), 40);
+    clear_full_ptes(&table.sim, ASID, table.at(N), 2 * N + N / 2);
     assert_eq!(table.sim.counted(Event::Unfold), 1);
     assert_eq!(table.folded_blocks(), [true, false, false, false]);
-    assert!((0..64).all(|i| table.get(i).is_none() == (16..56).contains(&i)));
+    assert!((0..ALL).all(|i| table.get(i).is_none() == (N..3 * N + N / 2).contains(&i)));
     table.no_stray_cont_bits();
 }
 
@@ -293,7 +297,7 @@ fn a_block_with_a_young_dirty_sibling_is_not_mistaken_for_done() {
     table.note(3, true);
     let wanted = table.get(7).mkyoung().mkdirty();
     assert!(set_access_flags(&table.sim, ASID, table.at(7), wanted));
-    assert!((0..16).all(|i| table.get(i).is_hw_dirty() && table.get(i).is_young()));
+    assert!((0..N).all(|i| table.get(i).is_hw_dirty() && table.get(i).is_young()));
     assert_eq!(table.folded_blocks(), [true; 4]);
     // Failure 2: all that was changed is flushed, not the one page.
     assert_eq!(table.ranges(), [(table.at(0).va(), CONT_PTES as u64)]);
@@ -303,15 +307,15 @@ fn a_block_with_a_young_dirty_sibling_is_not_mistaken_for_done() {
 #[test]
 fn write_permission_of_one_entry_unfolds_of_a_whole_block_does_not() {
     let table = Table::folded();
-    wrprotect_ptes(&table.sim, ASID, table.at(0), 64);
+    wrprotect_ptes(&table.sim, ASID, table.at(0), ALL);
     let wanted = table.get(7).mkwrite().mkdirty().mkyoung();
     assert!(set_access_flags(&table.sim, ASID, table.at(7), wanted));
     assert_eq!(table.folded_blocks(), [false, true, true, true]);
-    assert!((0..16).all(|i| table.get(i).is_writable() == (i == 7)));
+    assert!((0..N).all(|i| table.get(i).is_writable() == (i == 7)));
     table.sim.clear_ops();
-    make_writable_ptes(&table.sim, ASID, table.at(16), 32);
+    make_writable_ptes(&table.sim, ASID, table.at(N), 2 * N);
     assert_eq!(table.folded_blocks(), [false, true, true, true]);
-    assert!((16..48).all(|i| table.get(i).is_hw_dirty()));
+    assert!((N..3 * N).all(|i| table.get(i).is_hw_dirty()));
     assert_eq!(table.tlbis(), 1);
 }
 

@@ -9,7 +9,7 @@ fn page() -> Pte {
 #[test]
 fn a_user_page_is_what_the_architecture_expects() {
     // Valid page, AttrIndx 0, AP = EL0 read-only, inner shareable, nG, PXN and UXN.
-    assert_eq!(page().raw(), 0x0060_0000_4012_3bc3);
+    assert_eq!(page().raw(), 0x0060_0000_0000_0bc3 | (0x40123 * PAGE_SIZE));
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn hardware_can_still_change_old_or_clean_writable_entries_only() {
 
 #[test]
 fn upper_entries_decode() {
-    let table = PhysAddr::new(0x4567_8000);
+    let table = PhysAddr::new(0x4567_0000);
     assert_eq!(Upper::decode(TableDesc::new(table).raw()), Upper::Table(table));
     assert_eq!(Upper::decode(0), Upper::Absent);
     let block = page().mkblock();

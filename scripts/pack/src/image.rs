@@ -20,8 +20,11 @@ use crate::symbols;
 
 /// The linker script's name for the first byte behind .bss; the symbol table starts there.
 pub const IMAGE_END: &str = "__image_end";
-/// Bytes: the alignment of `__image_end` and of the file's size.
+/// Bytes: the least alignment of `__image_end`.
 pub const PAGE: usize = 4096;
+/// Bytes: the largest page that a kernel may map the image by. The file's size is a multiple of it, so that the last page
+/// has nothing but the image in it.
+pub const LARGEST_PAGE: usize = 65536;
 
 /// Byte range of `image_size` in the header.
 const IMAGE_SIZE: std::ops::Range<usize> = 16..24;
@@ -103,7 +106,7 @@ pub fn build(elf: &[u8]) -> Result<Vec<u8>, Error> {
     image.resize(end, 0);
     let functions = symbols::functions(&elf, base, end as u64)?;
     image.extend(symbols::encode(&functions).map_err(Error::Symbols)?);
-    image.resize(image.len().next_multiple_of(PAGE), 0);
+    image.resize(image.len().next_multiple_of(LARGEST_PAGE), 0);
 
     let size = image.len() as u64;
     image[IMAGE_SIZE].copy_from_slice(&size.to_le_bytes());

@@ -8,7 +8,7 @@
 //! both levels.
 
 use model::event::{Tlbi, TlbiOp};
-use model::geometry::Granule;
+use model::geometry::{Granule, LAST_LEVEL};
 use model::operand;
 use model::tlb::{EntrySize, Shape, Tlb, TlbConfig, TlbCounts};
 
@@ -22,44 +22,68 @@ const END: u8 = 113;
 /// The ASID of entries that are valid in all address spaces; no process has it.
 const GLOBAL: u16 = 0;
 
-/// log2 of the bytes of each [`EntrySize`], with 4 KiB pages.
-const SHIFTS: [u32; 4] = [12, 16, 21, 30];
+/// log2 of the bytes of each [`EntrySize`]: a page, a contiguous block of pages, an entry of level 2, one of level 1.
+const fn shifts(granule: Granule) -> [u32; 4] {
+    let page = granule.page_shift();
+    [page, page + granule.contiguous(LAST_LEVEL).trailing_zeros(), granule.shift(2), granule.shift(1)]
+}
 
 /// The two TLBs and their counts.
 pub struct Reach {
     window: Window,
     open: bool,
     instructions: u64,
+    granule: Granule,
+    shape: (Shape, Shape),
     honoured: Tlb,
     ignored: Tlb,
     sizes: Sizes,
 }
 
 /// The size of the entry that `leaf` gives a TLB that honours the contiguous bit, or not.
-fn entry_size(leaf: &Leaf, honour: bool) -> EntrySize {
-    match leaf.shift {
-        0..21 if honour && leaf.block_shift > leaf.shift => EntrySize::Contiguous,
-        0..21 => EntrySize::Page,
-        21..30 => EntrySize::Block,
-        _ => EntrySize::LargeBlock,
+fn entry_size(leaf: &Leaf, honour: bool, granule: Granule) -> EntrySize {
+    let [_, _, block, large] = shifts(granule);
+    if leaf.shift >= large {
+        EntrySize::LargeBlock
+    } else if leaf.shift >= block {
+        EntrySize::Block
+    } else if honour && leaf.block_shift > leaf.shift {
+        EntrySize::Contiguous
+    } else {
+        EntrySize::Page
     }
 }
 
+fn empty((l1, l2): (Shape, Shape), granule: Granule) -> Tlb {
+    Tlb::new(TlbConfig { l1, l2, shifts: shifts(granule) })
+}
+
 impl Reach {
-    /// Empty TLBs of the shape that the options ask for.
+    /// Empty TLBs of the shape that the options ask for, of 4 KiB pages until [`Reach::translated_by`] says otherwise.
     pub fn new(options: &Options) -> Self {
-        let config = TlbConfig {
-            l1: Shape { sets: 1, ways: options.l1 },
-            l2: Shape { sets: options.l2 / options.ways, ways: options.ways },
-            shifts: SHIFTS,
-        };
+        let shape = (
+            Shape { sets: 1, ways: options.l1 },
+            Shape { sets: options.l2 / options.ways, ways: options.ways },
+        );
+        let granule = Granule::K4;
         Reach {
             window: options.window,
             open: false,
             instructions: 0,
-            honoured: Tlb::new(config),
-            ignored: Tlb::new(config),
+            granule,
+            shape,
+            honoured: empty(shape, granule),
+            ignored: empty(shape, granule),
             sizes: Sizes::new(),
+        }
+    }
+
+    /// The guest translates by `granule` from here on. A change empties the TLBs.
+    pub fn translated_by(&mut self, granule: Granule) {
+        if granule != self.granule {
+            self.granule = granule;
+            (self.honoured, self.ignored) = (empty(self.shape, granule), empty(self.shape, granule));
+            self.sizes.forget();
         }
     }
 
@@ -86,7 +110,7 @@ impl Reach {
 
     /// An access to `va` in address space `asid`; `translate` walks the tables.
     pub fn touch(&mut self, va: u64, asid: u16, translate: impl FnOnce() -> Option<Leaf>) {
-        let Some((global, honoured, ignored)) = self.sizes.get(va, asid, translate) else { return };
+        let Some((global, honoured, ignored)) = self.sizes.get(va, asid, self.granule, translate) else { return };
         let asid = if global { GLOBAL } else { asid };
         self.honoured.access(va, asid, honoured);
         self.ignored.access(va, asid, ignored);
@@ -95,7 +119,7 @@ impl Reach {
     /// A TLBI is executed.
     pub fn invalidate(&mut self, tlbi: &Tlbi) {
         self.sizes.forget();
-        let what = operand::decode(tlbi, Granule::K4);
+        let what = operand::decode(tlbi, self.granule);
         for tlb in [&mut self.honoured, &mut self.ignored] {
             match (tlbi.op, what.range, what.asid) {
                 (TlbiOp::Vmalle1, _, _) | (_, None, None) => tlb.flush(),
@@ -143,13 +167,19 @@ impl Sizes {
         self.round += 1;
     }
 
-    fn get(&mut self, va: u64, asid: u16, translate: impl FnOnce() -> Option<Leaf>) -> Option<Entry> {
-        let page = va >> SHIFTS[0];
+    fn get(
+        &mut self,
+        va: u64,
+        asid: u16,
+        granule: Granule,
+        translate: impl FnOnce() -> Option<Leaf>,
+    ) -> Option<Entry> {
+        let page = va >> granule.page_shift();
         let slot = &mut self.slots[page as usize % SLOTS];
         if (slot.0, slot.1, slot.2) != (page, asid, self.round) {
             let leaf = translate()?;
-            *slot =
-                (page, asid, self.round, (leaf.global, entry_size(&leaf, true), entry_size(&leaf, false)));
+            let size = |honour| entry_size(&leaf, honour, granule);
+            *slot = (page, asid, self.round, (leaf.global, size(true), size(false)));
         }
         Some(slot.3)
     }
@@ -179,6 +209,23 @@ mod tests {
         assert_eq!(misses(&reach), (1, 16));
         reach.touch(0x10_0000, 1, || None);
         assert_eq!(misses(&reach), (1, 16), "what faults is in no TLB");
+    }
+
+    #[test]
+    fn sizes_are_those_of_the_guest_s_granule() {
+        let mut reach = reach();
+        reach.translated_by(Granule::K64);
+        let member = Leaf { pa: 0, shift: 16, block_shift: 21, global: false };
+        for page in 0..32 {
+            reach.touch(page << 16, 1, || Some(member));
+            reach.touch((page << 16) + 0x8000, 1, || Some(member));
+        }
+        assert_eq!(misses(&reach), (1, 32));
+        // By 64 KiB pages, this names the second.
+        reach.invalidate(&Tlbi { op: TlbiOp::Vale1, broadcast: true, operand: 1 << 48 | 0x10 });
+        reach.touch(0x1_0000, 1, || Some(member));
+        reach.touch(0, 1, || Some(member));
+        assert_eq!(misses(&reach), (2, 33));
     }
 
     #[test]

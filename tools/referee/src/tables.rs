@@ -66,12 +66,7 @@ impl Regime {
     /// The granule of the half that `va` is in, and log2 of the half's size.
     fn half(&self, va: u64) -> (u64, Granule, u32) {
         if va >> 63 == 0 {
-            let granule = match self.tcr >> 14 & 3 {
-                0 => Granule::K4,
-                1 => Granule::K64,
-                _ => Granule::K16,
-            };
-            (self.ttbr0, granule, 64 - (self.tcr & 0x3f) as u32)
+            (self.ttbr0, Granule::of_tg0(self.tcr), 64 - (self.tcr & 0x3f) as u32)
         } else {
             let granule = match self.tcr >> 30 & 3 {
                 1 => Granule::K16,
@@ -80,6 +75,11 @@ impl Regime {
             };
             (self.ttbr1, granule, 64 - (self.tcr >> 16 & 0x3f) as u32)
         }
+    }
+
+    /// The granule of the lower half, which the kernel uses for both.
+    pub fn granule(&self) -> Granule {
+        self.half(0).1
     }
 
     /// Bytes in a page of the half that `va` is in, as log2.

@@ -178,6 +178,9 @@ impl Watch {
             Insn::Msr(register, _) => {
                 if let Some(regime) = self.regimes.get_mut(cpu) {
                     regime.write(register, operand);
+                    if let Some(reach) = &mut self.reach {
+                        reach.translated_by(regime.granule());
+                    }
                 }
                 match register {
                     SystemRegister::Ttbr0 => Action::WriteTtbr0(operand),

@@ -10,7 +10,7 @@ mod program {
     use user::policy::Policy;
     use user::rt::marker;
     use user::rt::start::Args;
-    use user::sys::memory::{self, PAGE, PRIVATE, READ_WRITE};
+    use user::sys::memory::{self, PRIVATE, READ_WRITE, page_size};
     use user::sys::{Errno, Result};
     use user::text::number;
     use user::{entry, println};
@@ -81,14 +81,14 @@ mod program {
         let bytes = (options.mib << 20) as usize;
         // 2 MiB more, so that a region aligned for the largest folio fits.
         let base = memory::map(bytes + (2 << 20), READ_WRITE, PRIVATE)?.next_multiple_of(2 << 20);
-        for at in (0..bytes).step_by(PAGE) {
+        for at in (0..bytes).step_by(page_size()) {
             // SAFETY: within the mapping just made.
             unsafe { ((base + at) as *mut u64).write_volatile(at as u64) };
         }
         // Folios mapped by PTEs are what is looked at.
         // SAFETY: within the mapping just made; nobody forks.
         unsafe { memory::split_blocks(base, bytes & !((2 << 20) - 1)) }?;
-        let pages = u32::try_from(bytes / PAGE).map_err(|_| Errno::EINVAL)?;
+        let pages = u32::try_from(bytes / page_size()).map_err(|_| Errno::EINVAL)?;
         let (mut state, mut sum) = (options.seed, 0u64);
         marker::begin();
         for _ in 0..options.accesses {
@@ -97,7 +97,7 @@ mod program {
             state ^= state >> 7;
             state ^= state << 17;
             let page = ((state >> 32) * u64::from(pages)) >> 32;
-            let at = page as usize * PAGE + (state as usize & (PAGE - 8));
+            let at = page as usize * page_size() + (state as usize & (page_size() - 8));
             // SAFETY: `page` is below `pages` and the word within it, so within the mapping, and aligned.
             sum = sum.wrapping_add(unsafe { ((base + at) as *const u64).read_volatile() });
         }

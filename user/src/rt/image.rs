@@ -1,6 +1,6 @@
 //! The program's own segments, as `link.ld` laid them out.
 
-use crate::sys::memory::PAGE;
+use crate::sys::memory::page_size;
 
 unsafe extern "C" {
     static __rodata_start: u8;
@@ -23,7 +23,7 @@ pub fn fault_in() {
         while at < end {
             // SAFETY: within a segment, and all segments are readable.
             core::hint::black_box(unsafe { (at as *const u8).read_volatile() });
-            at = (at + PAGE) & !(PAGE - 1);
+            at = (at + page_size()) & !(page_size() - 1);
         }
     }
 }

@@ -7,6 +7,7 @@ use core::arch::naked_asm;
 use core::ffi::{CStr, c_char};
 use core::panic::PanicInfo;
 
+use crate::sys::memory::set_page_size;
 use crate::sys::process::exit;
 
 /// The exit status of a program that panicked; also the kernel's own.
@@ -85,8 +86,40 @@ extern "C" fn rust_start(stack: *const usize) -> ! {
     // SAFETY: `stack` is the initial stack pointer, where the kernel stored argc.
     let count = unsafe { *stack };
     // SAFETY: the argument pointers follow argc directly.
-    let pointers = unsafe { stack.add(1) }.cast();
+    let pointers = unsafe { stack.add(1) };
+    // SAFETY: as above; a NULL ends the arguments.
+    if let Some(bytes) = unsafe { page_size(pointers.add(count + 1)) } {
+        set_page_size(bytes);
+    }
+    let pointers = pointers.cast();
     exit(pleat_user_main(Args { count, pointers }))
+}
+
+/// Keys of the auxiliary vector (Linux: include/uapi/linux/auxvec.h).
+const AT_NULL: usize = 0;
+const AT_PAGESZ: usize = 6;
+
+/// The page size in the auxiliary vector, which follows the `environment`.
+///
+/// # Safety
+/// `environment` is where the kernel stored the environment's pointers, with a NULL behind the last; behind that are
+/// the vector's pairs of words, with a pair that begins with AT_NULL as the last.
+unsafe fn page_size(environment: *const usize) -> Option<usize> {
+    let mut at = environment;
+    // SAFETY: as the caller says, here and below.
+    while unsafe { *at } != 0 {
+        at = at.wrapping_add(1);
+    }
+    let mut pair = at.wrapping_add(1);
+    loop {
+        // SAFETY: not behind the last pair.
+        let (key, value) = unsafe { (*pair, *pair.wrapping_add(1)) };
+        match key {
+            AT_NULL => return None,
+            AT_PAGESZ => return Some(value),
+            _ => pair = pair.wrapping_add(2),
+        }
+    }
 }
 
 #[panic_handler]

@@ -1,13 +1,33 @@
 //! Memory mappings.
 
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use linux_raw_sys::general as linux;
 
 use super::{Result, raw};
 
-/// Bytes in a page as the programs assume it; both kernels they run on use 4 KiB.
-pub const PAGE: usize = 4096;
-/// Bytes in a contpte block with 4 KiB pages.
-pub const BLOCK: usize = 64 * 1024;
+/// The largest page a kernel may have, in bytes; `link.ld` aligns segments to it.
+pub const LARGEST_PAGE: usize = 64 << 10;
+
+/// What the kernel said; 4 KiB if it said nothing.
+static PAGE_SIZE: AtomicUsize = AtomicUsize::new(4096);
+
+/// Bytes in a page of the kernel this runs on, from the auxiliary vector (AT_PAGESZ): 4, 16 or 64 KiB.
+#[inline]
+pub fn page_size() -> usize {
+    PAGE_SIZE.load(Relaxed)
+}
+
+/// Takes note of the page size; once, by the program's entry.
+pub(crate) fn set_page_size(bytes: usize) {
+    PAGE_SIZE.store(bytes, Relaxed);
+}
+
+/// Bytes in a contpte block: 64 KiB with 4 KiB pages, 2 MiB with larger ones.
+#[inline]
+pub fn block_size() -> usize {
+    if page_size() == 4096 { 64 << 10 } else { 2 << 20 }
+}
 
 /// No access.
 pub const NONE: u32 = linux::PROT_NONE;
@@ -65,10 +85,14 @@ pub unsafe fn map_at(addr: usize, len: usize, prot: u32, flags: u32, fd: i32, of
 /// # Safety
 /// The range is the caller's, and nobody forks meanwhile.
 pub unsafe fn split_blocks(base: usize, len: usize) -> Result<()> {
+    if block_size() == 2 << 20 {
+        // So large a contpte block is only where a block descriptor maps far more.
+        return Ok(());
+    }
     for block in (base..base + len).step_by(2 << 20) {
         for advice in [DONTFORK, DOFORK] {
             // SAFETY: changes no contents; the caller vouches for the rest.
-            unsafe { advise(block + BLOCK, BLOCK, advice) }?;
+            unsafe { advise(block + block_size(), block_size(), advice) }?;
         }
     }
     Ok(())

@@ -9,6 +9,8 @@
 //! 0xffff_8003_0000_0000  kernel heap                                                   4 GiB
 //! ```
 
+use paging::PAGE_SIZE;
+
 /// Virtual address of physical address 0 in the linear map.
 pub const LINEAR_BASE: usize = 0xffff_0000_0000_0000;
 /// Physical addresses from here on, in bytes, have no place in the linear map.
@@ -26,9 +28,9 @@ pub const HEAP_BASE: usize = 0xffff_8003_0000_0000;
 /// Bytes in each of the device, stack and heap windows.
 pub const WINDOW_BYTES: usize = 4 << 30;
 
-/// Bytes in a kernel stack. Its slot is twice as large and aligned to its own size; the stack is the upper half and
+/// Bytes in a kernel stack: 16 KiB, or a page if that is more; `linker.ld` says the same of the boot stack. Its slot is twice as large and aligned to its own size; the stack is the upper half and
 /// the lower is not mapped, so this bit is clear in any stack pointer that has left its stack downwards.
-pub const STACK_BYTES: usize = 16 << 10;
+pub const STACK_BYTES: usize = if PAGE_SIZE > 16 << 10 { PAGE_SIZE as usize } else { 16 << 10 };
 /// Bytes in a stack's slot.
 pub const STACK_SLOT_BYTES: usize = 2 * STACK_BYTES;
 /// The first address that no user address reaches: TTBR0 translates 48 bits.

@@ -4,7 +4,8 @@
 //! slot:  |<- guard, never mapped ->|<- stack, 16 KiB ->|
 //!        ^ multiple of 32 KiB      ^ bit 14 set        ^ top: the next slot, bit 14 clear
 //! ```
-//! In a push below the stack, and in an exception's frame, SP has bit 14 clear: that is how `vectors.s` tells.
+//! In a push below the stack, and in an exception's frame, SP has bit 14 clear: that is how `vectors.s` tells. With 64 KiB
+//! pages a stack is a page, its slot 128 KiB, and the bit is 16.
 //!
 //! A stack that is given back stays mapped. Unmapping would need a broadcast TLBI per exit, and the number of stacks is
 //! bounded by the most processes that were alive at once.

@@ -1,9 +1,10 @@
 //! Values of the registers that turn translation on. The entry code in `boot` loads them; everything that builds
 //! tables relies on them.
 //!
-//! 4 KiB granule, 48-bit addresses in both halves, 16-bit ASIDs taken from TTBR0.
+//! One granule for both halves (`paging::granule`), 48-bit addresses, 16-bit ASIDs taken from TTBR0.
 
 use aarch64_cpu::registers::{MAIR_EL1, SCTLR_EL1, TCR_EL1};
+use paging::granule::{GRANULE, Granule, VA_BITS};
 
 /// MAIR_EL1, by the attribute indices of `paging::desc`: 0 is normal write-back memory, 1 is Device-nGnRE.
 pub const MAIR: u64 = MAIR_EL1::Attr0_Normal_Outer::WriteBack_NonTransient_ReadWriteAlloc.value
@@ -11,14 +12,32 @@ pub const MAIR: u64 = MAIR_EL1::Attr0_Normal_Outer::WriteBack_NonTransient_ReadW
     | MAIR_EL1::Attr1_Device::nonGathering_nonReordering_EarlyWriteAck.value;
 
 /// log2 of the addresses that neither half translates: 64 bits less 48.
-const UNTRANSLATED_BITS: u64 = 16;
+const UNTRANSLATED_BITS: u64 = 64 - VA_BITS as u64;
+
+/// The granule in TCR_EL1, whose two fields have different codes for it.
+const TG: u64 = match GRANULE {
+    Granule::K4 => TCR_EL1::TG0::KiB_4.value | TCR_EL1::TG1::KiB_4.value,
+    Granule::K16 => TCR_EL1::TG0::KiB_16.value | TCR_EL1::TG1::KiB_16.value,
+    Granule::K64 => TCR_EL1::TG0::KiB_64.value | TCR_EL1::TG1::KiB_64.value,
+};
+
+/// Where ID_AA64MMFR0_EL1 says whether the CPU has the granule: TGran4, TGran16 or TGran64.
+pub const TGRAN_SHIFT: usize = match GRANULE {
+    Granule::K4 => 28,
+    Granule::K16 => 20,
+    Granule::K64 => 24,
+};
+/// The values of that field, from the first to the second, that say it has. Linux: `ID_AA64MMFR0_EL1_TGRAN*_SUPPORTED`.
+pub const TGRAN_SUPPORTED: (u64, u64) = match GRANULE {
+    Granule::K4 | Granule::K64 => (0, 7),
+    Granule::K16 => (1, 15),
+};
 
 /// TCR_EL1 but for what depends on the CPU: IPS, HA and HD, which the entry code adds from the ID registers.
 /// Table walks are inner shareable and write-back cacheable, as the tables themselves are written.
 pub const TCR: u64 = TCR_EL1::T0SZ.val(UNTRANSLATED_BITS).value
     | TCR_EL1::T1SZ.val(UNTRANSLATED_BITS).value
-    | TCR_EL1::TG0::KiB_4.value
-    | TCR_EL1::TG1::KiB_4.value
+    | TG
     | TCR_EL1::SH0::Inner.value
     | TCR_EL1::SH1::Inner.value
     | TCR_EL1::IRGN0::WriteBack_ReadAlloc_WriteAlloc_Cacheable.value
@@ -34,7 +53,8 @@ pub const TCR_HA: u64 = TCR_EL1::HA::Enable.value;
 pub const TCR_HD: u64 = TCR_EL1::HD::Enable.value;
 /// Where IPS, the size of physical addresses, starts in TCR_EL1.
 pub const TCR_IPS_SHIFT: usize = TCR_EL1::IPS.shift;
-/// The largest IPS that 4 KiB pages have without FEAT_LPA2: 48 bits.
+/// The largest IPS that descriptors have room for without FEAT_LPA2 (4 and 16 KiB) or FEAT_LPA (64 KiB), neither of which
+/// is used: 48 bits.
 pub const TCR_IPS_MAX: u64 = 0b101;
 
 /// SCTLR_EL1 bits that Armv8.0 has as RES1 and later extensions give a meaning whose set state is the old one: EOS,

@@ -8,14 +8,14 @@ use crate::mm::testing::sized;
 
 #[test]
 fn fork_fails_cleanly_wherever_memory_runs_out() {
-    for order in [0, 4] {
-        let mm = sized(1024);
+    for order in [0, BLOCK_ORDER] {
+        let mm = sized(2048);
         only_order(&mm, order);
         let mut parent = Process::new(&mm);
         // Four stretches in different last-level tables, so that fork needs several.
         for stretch in 0..4 {
-            parent.map_anon(BASE + (stretch << 30), 32);
-            fill(&mut parent, BASE + (stretch << 30), 32, stretch as u8);
+            parent.map_anon(BASE + (stretch << 30), 2 * BLOCK);
+            fill(&mut parent, BASE + (stretch << 30), 2 * BLOCK, stretch as u8);
         }
         let mut failed = 0;
         let mut held = mm.hold_all();
@@ -31,7 +31,7 @@ fn fork_fails_cleanly_wherever_memory_runs_out() {
             }
             assert_eq!(mm.free_pages(), left, "leaked or lost with {left} frames left");
             for stretch in 0..4 {
-                check(&mut parent, BASE + (stretch << 30), 32, stretch as u8);
+                check(&mut parent, BASE + (stretch << 30), 2 * BLOCK, stretch as u8);
             }
             if done {
                 break;
@@ -39,7 +39,10 @@ fn fork_fails_cleanly_wherever_memory_runs_out() {
             assert!(held.release(1));
         }
         drop(held);
-        assert!(failed >= 9, "a child needs a top table and 2 more for each stretch: failed {failed} times");
+        assert!(
+            failed >= 5,
+            "a child needs a top table and one for each stretch at least: failed {failed} times"
+        );
         parent.exit();
     }
 }
@@ -48,8 +51,8 @@ fn fork_fails_cleanly_wherever_memory_runs_out() {
 fn a_fault_without_memory_is_reported_and_a_smaller_folio_is_tried_first() {
     let mm = sized(1024);
     let mut process = Process::new(&mm);
-    process.map_anon(BASE, 64);
-    process.write(BASE + 63 * PAGE, 0).unwrap();
+    process.map_anon(BASE, 4 * BLOCK);
+    process.write(BASE + (4 * BLOCK - 1) * PAGE, 0).unwrap();
     let mut held = mm.hold_all();
     assert_eq!(process.write(BASE, 1), Err(crate::mm::FaultError::Oom));
     assert!(held.release(1));
@@ -80,14 +83,14 @@ fn unmapping_works_without_any_memory() {
 fn copy_on_write_without_memory_changes_nothing() {
     let mm = sized(1024);
     let mut parent = Process::new(&mm);
-    parent.map_anon(BASE, 16);
-    fill(&mut parent, BASE, 16, 1);
+    parent.map_anon(BASE, BLOCK);
+    fill(&mut parent, BASE, BLOCK, 1);
     let mut child = parent.fork().unwrap();
     let held = mm.hold_all();
     assert_eq!(child.write(BASE, 9), Err(crate::mm::FaultError::Oom));
-    assert_eq!(folded(&child, BASE, 16), 16);
-    check(&mut parent, BASE, 16, 1);
-    check(&mut child, BASE, 16, 1);
+    assert_eq!(folded(&child, BASE, BLOCK), BLOCK);
+    check(&mut parent, BASE, BLOCK, 1);
+    check(&mut child, BASE, BLOCK, 1);
     drop(held);
     child.exit();
     parent.exit();

@@ -2,14 +2,16 @@
 //!
 //! Most mistakes show in a short sequence if only the right one is tried; here all of them are.
 
+use paging::CONT_PTES;
+
 use super::world::{Op, Stretch, run};
 use crate::mm::testing::sized;
 
 /// One page inside the first block, the first block, both blocks, and a stretch over the end of the first.
 const PAGE: Stretch = Stretch(5, 1);
-const BLOCK: Stretch = Stretch(0, 16);
-const BOTH: Stretch = Stretch(0, 32);
-const ACROSS: Stretch = Stretch(8, 16);
+const BLOCK: Stretch = Stretch(0, CONT_PTES);
+const BOTH: Stretch = Stretch(0, 2 * CONT_PTES);
+const ACROSS: Stretch = Stretch(CONT_PTES / 2, CONT_PTES);
 
 /// What may happen. Processes 0 and 1 are the parent and the child; operations of a child that does not exist are the
 /// parent's.
@@ -19,7 +21,7 @@ const ALPHABET: [Op; 17] = [
     Op::Exit(0),
     Op::Write(0, 5),
     Op::Write(1, 5),
-    Op::Write(0, 20),
+    Op::Write(0, CONT_PTES + 4),
     Op::Fill(1, BLOCK),
     Op::Unmap(0, PAGE),
     Op::Unmap(1, ACROSS),

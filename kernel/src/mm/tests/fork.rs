@@ -16,10 +16,10 @@ fn parent_and_child_are_isolated_both_ways_for_every_folio_size() {
         only_order(&mm, order);
         leaks_nothing(&mm, || {
             let mut parent = Process::new(&mm);
-            parent.map_anon(BASE, 512);
-            fill(&mut parent, BASE, 512, 1);
+            parent.map_anon(BASE, HUGE);
+            fill(&mut parent, BASE, HUGE, 1);
             let mut child = parent.fork().unwrap();
-            assert_eq!(child.space.usage(&mm).rss_pages, 512);
+            assert_eq!(child.space.usage(&mm).rss_pages, HUGE);
             parent.write(BASE + 3 * PAGE, 200).unwrap();
             child.write(BASE + 7 * PAGE, 201).unwrap();
             assert_eq!(child.read(BASE + 3 * PAGE), Ok(4), "order {order}");
@@ -27,7 +27,7 @@ fn parent_and_child_are_isolated_both_ways_for_every_folio_size() {
             child.exit();
             parent.write(BASE + 7 * PAGE, 8).unwrap();
             parent.write(BASE + 3 * PAGE, 4).unwrap();
-            check(&mut parent, BASE, 512, 1);
+            check(&mut parent, BASE, HUGE, 1);
             parent.exit();
         });
     }
@@ -37,9 +37,11 @@ fn parent_and_child_are_isolated_both_ways_for_every_folio_size() {
 fn fork_keeps_every_block_folded_and_flushes_once() {
     let mm = machine();
     let mut parent = Process::new(&mm);
-    parent.map_anon(BASE, 1024);
-    fill(&mut parent, BASE, 1024, 0);
-    assert_eq!(folded(&parent, BASE, 1024), 1024);
+    const PAGES: usize = 1024;
+    const BLOCKS: u64 = (PAGES / BLOCK) as u64;
+    parent.map_anon(BASE, PAGES);
+    fill(&mut parent, BASE, PAGES, 0);
+    assert_eq!(folded(&parent, BASE, PAGES), PAGES);
     let count = |event| mm.machine.counted(event);
     let before =
         [Event::Unfold, Event::TlbiAsid, Event::TlbiRange, Event::TlbiVa, Event::FolioRefUpdates].map(count);
@@ -47,9 +49,9 @@ fn fork_keeps_every_block_folded_and_flushes_once() {
     let after =
         [Event::Unfold, Event::TlbiAsid, Event::TlbiRange, Event::TlbiVa, Event::FolioRefUpdates].map(count);
     let spent: std::vec::Vec<u64> = after.iter().zip(before).map(|(a, b)| a - b).collect();
-    assert_eq!(spent, [0, 1, 0, 0, 64]);
-    assert_eq!((folded(&parent, BASE, 1024), folded(&child, BASE, 1024)), (1024, 1024));
-    assert_eq!(count(Event::ForkBlocks), 64);
+    assert_eq!(spent, [0, 1, 0, 0, BLOCKS]);
+    assert_eq!((folded(&parent, BASE, PAGES), folded(&child, BASE, PAGES)), (PAGES, PAGES));
+    assert_eq!(count(Event::ForkBlocks), BLOCKS);
     // At most two stores a page: the parent's write protection and the child's entry (and the child's tables).
     child.exit();
     parent.exit();
@@ -61,13 +63,13 @@ fn without_batching_the_result_is_the_same_but_blocks_are_taken_apart() {
     mm.batching.store(false, Ordering::Relaxed);
     leaks_nothing(&mm, || {
         let mut parent = Process::new(&mm);
-        parent.map_anon(BASE, 64);
-        fill(&mut parent, BASE, 64, 9);
+        parent.map_anon(BASE, 4 * BLOCK);
+        fill(&mut parent, BASE, 4 * BLOCK, 9);
         let mut child = parent.fork().unwrap();
         assert_eq!(mm.machine.counted(Event::Unfold), 4);
-        assert_eq!(mm.machine.counted(Event::FolioRefUpdates), 64);
-        assert_eq!((folded(&parent, BASE, 64), folded(&child, BASE, 64)), (0, 64));
-        check(&mut child, BASE, 64, 9);
+        assert_eq!(mm.machine.counted(Event::FolioRefUpdates), 4 * BLOCK as u64);
+        assert_eq!((folded(&parent, BASE, 4 * BLOCK), folded(&child, BASE, 4 * BLOCK)), (0, 4 * BLOCK));
+        check(&mut child, BASE, 4 * BLOCK, 9);
         child.exit();
         parent.exit();
     });
@@ -79,8 +81,8 @@ fn a_second_fork_before_any_write_still_shares_copy_on_write() {
     let mm = machine();
     leaks_nothing(&mm, || {
         let mut parent = Process::new(&mm);
-        parent.map_anon(BASE, 16);
-        fill(&mut parent, BASE, 16, 5);
+        parent.map_anon(BASE, BLOCK);
+        fill(&mut parent, BASE, BLOCK, 5);
         let mut first = parent.fork().unwrap();
         let stores = mm.machine.counted(Event::WrprotectBatches);
         let mut second = parent.fork().unwrap();
@@ -89,11 +91,11 @@ fn a_second_fork_before_any_write_still_shares_copy_on_write() {
         third.write(BASE, 77).unwrap();
         first.write(BASE, 78).unwrap();
         for process in [&mut parent, &mut second] {
-            check(process, BASE, 16, 5);
+            check(process, BASE, BLOCK, 5);
         }
         first.exit();
         second.exit();
-        check(&mut third, BASE + PAGE, 15, 6);
+        check(&mut third, BASE + PAGE, BLOCK - 1, 6);
         third.exit();
         parent.exit();
     });
@@ -103,14 +105,14 @@ fn a_second_fork_before_any_write_still_shares_copy_on_write() {
 fn a_write_after_the_child_is_gone_reuses_the_whole_block_folded() {
     let mm = machine();
     let mut parent = Process::new(&mm);
-    parent.map_anon(BASE, 64);
-    fill(&mut parent, BASE, 64, 0);
+    parent.map_anon(BASE, 4 * BLOCK);
+    fill(&mut parent, BASE, 4 * BLOCK, 0);
     parent.fork().unwrap().exit();
     let faults = mm.machine.counted(Event::PageFaults);
-    fill(&mut parent, BASE, 64, 3);
+    fill(&mut parent, BASE, 4 * BLOCK, 3);
     assert_eq!(mm.machine.counted(Event::PageFaults) - faults, 4, "one fault a block");
     assert_eq!((mm.machine.counted(Event::CowReuse), mm.machine.counted(Event::CowCopy)), (4, 0));
-    assert_eq!((folded(&parent, BASE, 64), mm.machine.counted(Event::Unfold)), (64, 0));
+    assert_eq!((folded(&parent, BASE, 4 * BLOCK), mm.machine.counted(Event::Unfold)), (4 * BLOCK, 0));
     parent.exit();
 }
 
@@ -119,19 +121,19 @@ fn a_write_while_the_child_lives_copies_and_leaves_the_rest_shared() {
     let mm = machine();
     leaks_nothing(&mm, || {
         let mut parent = Process::new(&mm);
-        parent.map_anon(BASE, 16);
-        fill(&mut parent, BASE, 16, 0);
+        parent.map_anon(BASE, BLOCK);
+        fill(&mut parent, BASE, BLOCK, 0);
         let mut child = parent.fork().unwrap();
         parent.write(BASE + 2 * PAGE, 99).unwrap();
         assert_eq!(mm.machine.counted(Event::CowCopy), 1);
         assert_ne!(parent.pte(BASE + 2 * PAGE).pfn(), child.pte(BASE + 2 * PAGE).pfn());
         assert_eq!(parent.pte(BASE).pfn(), child.pte(BASE).pfn());
-        check(&mut child, BASE, 16, 0);
+        check(&mut child, BASE, BLOCK, 0);
         // The parent goes; the child is alone with what they shared, but for the page the parent copied.
         parent.exit();
-        fill(&mut child, BASE, 16, 40);
+        fill(&mut child, BASE, BLOCK, 40);
         assert_eq!(mm.machine.counted(Event::CowCopy), 1, "alone again: reused");
-        check(&mut child, BASE, 16, 40);
+        check(&mut child, BASE, BLOCK, 40);
         child.exit();
     });
 }
@@ -139,23 +141,23 @@ fn a_write_while_the_child_lives_copies_and_leaves_the_rest_shared() {
 #[test]
 fn holes_protection_and_foreign_pages_split_batches_without_losing_a_page() {
     let mm = machine();
-    only_order(&mm, 6);
+    only_order(&mm, LARGE_ORDER);
     leaks_nothing(&mm, || {
         let mut parent = Process::new(&mm);
-        parent.map_anon(BASE, 64);
-        fill(&mut parent, BASE, 64, 1);
+        parent.map_anon(BASE, LARGE);
+        fill(&mut parent, BASE, LARGE, 1);
         // A hole, a page without access, a page of another folio, a read-only stretch.
         parent.space.madvise(&mm, BASE + 5 * PAGE, PAGE, MADV_DONTNEED).unwrap();
         parent.space.mprotect(&mm, BASE + 9 * PAGE, PAGE, Prot::empty()).unwrap();
         parent.space.madvise(&mm, BASE + 20 * PAGE, PAGE, MADV_DONTNEED).unwrap();
         parent.write(BASE + 20 * PAGE, 21).unwrap();
-        parent.space.mprotect(&mm, BASE + 40 * PAGE, 8 * PAGE, Prot::READ).unwrap();
+        parent.space.mprotect(&mm, BASE + (LARGE - 8) * PAGE, 8 * PAGE, Prot::READ).unwrap();
         let mut child = parent.fork().unwrap();
         for process in [&mut parent, &mut child] {
             assert_eq!(process.read(BASE + 5 * PAGE), Ok(0));
             assert_eq!(process.read(BASE + 9 * PAGE), Err(FaultError::AccErr));
-            assert_eq!(process.write(BASE + 41 * PAGE, 0), Err(FaultError::AccErr));
-            for page in (0..64).filter(|page| ![5, 9].contains(page)) {
+            assert_eq!(process.write(BASE + (LARGE - 7) * PAGE, 0), Err(FaultError::AccErr));
+            for page in (0..LARGE).filter(|page| ![5, 9].contains(page)) {
                 assert_eq!(process.read(BASE + page * PAGE), Ok(1 + page as u8), "page {page}");
             }
             process.space.mprotect(&mm, BASE + 9 * PAGE, PAGE, Prot::READ | Prot::WRITE).unwrap();
@@ -172,26 +174,26 @@ fn holes_protection_and_foreign_pages_split_batches_without_losing_a_page() {
 fn mixed_write_permission_in_one_folio_ends_read_only_on_both_sides() {
     // The seed's mail: private memory, any PTE writable: all are write-protected in parent and child.
     let mm = machine();
-    only_order(&mm, 6);
+    only_order(&mm, LARGE_ORDER);
     leaks_nothing(&mm, || {
         let mut parent = Process::new(&mm);
-        parent.map_anon(BASE, 64);
-        fill(&mut parent, BASE, 64, 0);
-        parent.fork().unwrap().exit();
-        // The folio is the parent's alone again: one of its blocks becomes writable, the first stays read-only.
-        parent.write(BASE + 20 * PAGE, 20).unwrap();
-        assert!(parent.pte(BASE + 20 * PAGE).is_writable() && !parent.pte(BASE).is_writable());
+        parent.map_anon(BASE, LARGE);
+        fill(&mut parent, BASE, LARGE, 0);
+        // Permitted again, but writable only by the next fault.
+        parent.space.mprotect(&mm, BASE, LARGE / 2 * PAGE, Prot::READ).unwrap();
+        parent.space.mprotect(&mm, BASE, LARGE / 2 * PAGE, Prot::READ | Prot::WRITE).unwrap();
+        assert!(parent.pte(BASE + LARGE / 2 * PAGE).is_writable() && !parent.pte(BASE).is_writable());
         let batches = mm.machine.counted(Event::ForkBatches);
         let mut child = parent.fork().unwrap();
         assert_eq!(mm.machine.counted(Event::ForkBatches), batches + 1, "one folio, one batch");
-        for page in 0..64 {
+        for page in 0..LARGE {
             assert!(
                 !parent.pte(BASE + page * PAGE).is_writable() && !child.pte(BASE + page * PAGE).is_writable()
             );
             assert!(child.pte(BASE + page * PAGE).is_dirty());
         }
         parent.write(BASE + 21 * PAGE, 99).unwrap();
-        check(&mut child, BASE, 64, 0);
+        check(&mut child, BASE, LARGE, 0);
         child.exit();
         parent.exit();
     });
@@ -203,13 +205,13 @@ fn three_hundred_children_at_once() {
     let mm = sized(16384);
     leaks_nothing(&mm, || {
         let mut parent = Process::new(&mm);
-        parent.map_anon(BASE, 32);
-        fill(&mut parent, BASE, 32, 6);
+        parent.map_anon(BASE, 2 * BLOCK);
+        fill(&mut parent, BASE, 2 * BLOCK, 6);
         let mut children: std::vec::Vec<_> = (0..300).map(|_| parent.fork().unwrap()).collect();
         children[299].write(BASE, 1).unwrap();
-        check(&mut children[298], BASE, 32, 6);
+        check(&mut children[298], BASE, 2 * BLOCK, 6);
         children.into_iter().for_each(Process::exit);
-        check(&mut parent, BASE, 32, 6);
+        check(&mut parent, BASE, 2 * BLOCK, 6);
         parent.exit();
     });
 }
@@ -218,16 +220,16 @@ fn three_hundred_children_at_once() {
 fn advice_about_fork_is_followed() {
     let mm = machine();
     let mut parent = Process::new(&mm);
-    parent.map_anon(BASE, 48);
-    fill(&mut parent, BASE, 48, 1);
-    parent.space.madvise(&mm, BASE + 16 * PAGE, 16 * PAGE, MADV_DONTFORK).unwrap();
-    parent.space.madvise(&mm, BASE + 32 * PAGE, 16 * PAGE, MADV_WIPEONFORK).unwrap();
+    parent.map_anon(BASE, 3 * BLOCK);
+    fill(&mut parent, BASE, 3 * BLOCK, 1);
+    parent.space.madvise(&mm, BASE + BLOCK * PAGE, BLOCK * PAGE, MADV_DONTFORK).unwrap();
+    parent.space.madvise(&mm, BASE + 2 * BLOCK * PAGE, BLOCK * PAGE, MADV_WIPEONFORK).unwrap();
     let mut child = parent.fork().unwrap();
-    check(&mut child, BASE, 16, 1);
-    assert_eq!(child.read(BASE + 16 * PAGE), Err(FaultError::MapErr));
-    assert_eq!(child.read(BASE + 40 * PAGE), Ok(0));
+    check(&mut child, BASE, BLOCK, 1);
+    assert_eq!(child.read(BASE + BLOCK * PAGE), Err(FaultError::MapErr));
+    assert_eq!(child.read(BASE + (2 * BLOCK + 8) * PAGE), Ok(0));
     child.exit();
-    check(&mut parent, BASE, 48, 1);
+    check(&mut parent, BASE, 3 * BLOCK, 1);
     parent.exit();
 }
 
@@ -264,16 +266,16 @@ fn a_block_that_reaches_into_another_vma_does_not_lend_it_write_permission() {
     let mm = machine();
     leaks_nothing(&mm, || {
         let mut parent = Process::new(&mm);
-        parent.map_anon(BASE, 16);
-        fill(&mut parent, BASE, 16, 1);
-        parent.space.mprotect(&mm, BASE, 15 * PAGE, Prot::READ).unwrap();
+        parent.map_anon(BASE, BLOCK);
+        fill(&mut parent, BASE, BLOCK, 1);
+        parent.space.mprotect(&mm, BASE, (BLOCK - 1) * PAGE, Prot::READ).unwrap();
         let mut child = parent.fork().unwrap();
-        assert_eq!(folded(&child, BASE, 16), 16);
+        assert_eq!(folded(&child, BASE, BLOCK), BLOCK);
         parent.exit();
-        child.write(BASE + 15 * PAGE, 77).unwrap();
-        assert!(!child.pte(BASE + 14 * PAGE).is_writable());
+        child.write(BASE + (BLOCK - 1) * PAGE, 77).unwrap();
+        assert!(!child.pte(BASE + (BLOCK - 2) * PAGE).is_writable());
         assert_eq!(child.write(BASE + 3 * PAGE, 1), Err(FaultError::AccErr));
-        check(&mut child, BASE, 15, 1);
+        check(&mut child, BASE, BLOCK - 1, 1);
         child.exit();
     });
 }

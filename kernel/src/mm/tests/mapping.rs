@@ -5,6 +5,7 @@ use paging::Event;
 
 use super::*;
 use crate::errno::Errno;
+use crate::mm::space::USER_START;
 use crate::mm::testing::machine;
 use crate::mm::{Backing, FaultError, MapFlags, MapRequest, Object, Prot};
 
@@ -17,15 +18,20 @@ fn request(addr: usize, len: usize, flags: MapFlags) -> MapRequest {
 #[test]
 fn the_largest_enabled_size_that_fits_is_used() {
     let mm = machine();
-    mm.policy.set(6, Setting::Always);
+    // Two sizes that are on: a quarter of a block and a block, or a block and four.
+    let (small, large) =
+        if LARGE_ORDER > BLOCK_ORDER { (BLOCK_ORDER, LARGE_ORDER) } else { (BLOCK_ORDER - 2, BLOCK_ORDER) };
+    mm.policy.set(small, Setting::Always);
+    mm.policy.set(large, Setting::Always);
+    let (few, many) = (1 << small, 1 << large);
     let mut process = Process::new(&mm);
-    // 16 pages, then 64: order 6 does not fit before the boundary, order 4 does.
-    process.map_anon(BASE - 16 * PAGE, 80);
+    // The large one does not fit before the boundary, the small one does.
+    process.map_anon(BASE - few * PAGE, few + many);
     process.write(BASE - PAGE, 1).unwrap();
-    assert_eq!(process.space.usage(&mm).rss_pages, 16);
+    assert_eq!(process.space.usage(&mm).rss_pages, few);
     process.write(BASE + 5 * PAGE, 1).unwrap();
-    assert_eq!(process.space.usage(&mm).rss_pages, 80);
-    assert_eq!(mm.frames.folio(process.pte(BASE).pfn()).order, 6);
+    assert_eq!(process.space.usage(&mm).rss_pages, few + many);
+    assert_eq!(mm.frames.folio(process.pte(BASE).pfn()).order, large);
     assert_eq!(mm.frames.owner(process.pte(BASE).pfn()), process.space.owner());
     process.exit();
 }
@@ -34,15 +40,15 @@ fn the_largest_enabled_size_that_fits_is_used() {
 fn a_range_that_is_not_empty_gets_small_pages() {
     let mm = machine();
     let mut process = Process::new(&mm);
-    process.map_anon(BASE, 16);
+    process.map_anon(BASE, BLOCK);
     assert_eq!(process.read(BASE + 9 * PAGE), Ok(0));
     process.write(BASE, 1).unwrap();
     assert_eq!(process.space.usage(&mm).rss_pages, 1);
     process.write(BASE + 9 * PAGE, 4).unwrap();
     assert_eq!((process.read(BASE + 9 * PAGE), process.space.usage(&mm).rss_pages), (Ok(4), 2));
-    process.map_anon(BASE + 64 * PAGE, 16);
-    process.space.madvise(&mm, BASE + 64 * PAGE, 16 * PAGE, MADV_NOHUGEPAGE).unwrap();
-    process.write(BASE + 64 * PAGE, 1).unwrap();
+    process.map_anon(BASE + 4 * BLOCK * PAGE, BLOCK);
+    process.space.madvise(&mm, BASE + 4 * BLOCK * PAGE, BLOCK * PAGE, MADV_NOHUGEPAGE).unwrap();
+    process.write(BASE + 4 * BLOCK * PAGE, 1).unwrap();
     assert_eq!(process.space.usage(&mm).rss_pages, 3);
     process.exit();
 }
@@ -52,12 +58,12 @@ fn a_hole_in_a_block_unfolds_it_and_only_it() {
     let mm = machine();
     leaks_nothing(&mm, || {
         let mut process = Process::new(&mm);
-        process.map_anon(BASE, 64);
-        fill(&mut process, BASE, 64, 0);
-        process.space.munmap(&mm, BASE + 20 * PAGE, PAGE).unwrap();
-        assert_eq!(folded(&process, BASE, 64), 48);
-        assert_eq!(process.read(BASE + 20 * PAGE), Err(FaultError::MapErr));
-        check(&mut process, BASE + 21 * PAGE, 43, 21);
+        process.map_anon(BASE, 4 * BLOCK);
+        fill(&mut process, BASE, 4 * BLOCK, 0);
+        process.space.munmap(&mm, BASE + (BLOCK + 4) * PAGE, PAGE).unwrap();
+        assert_eq!(folded(&process, BASE, 4 * BLOCK), 3 * BLOCK);
+        assert_eq!(process.read(BASE + (BLOCK + 4) * PAGE), Err(FaultError::MapErr));
+        check(&mut process, BASE + (BLOCK + 5) * PAGE, 3 * BLOCK - 5, (BLOCK + 5) as u8);
         process.exit();
     });
 }
@@ -66,18 +72,20 @@ fn a_hole_in_a_block_unfolds_it_and_only_it() {
 fn whole_blocks_are_unmapped_and_protected_without_unfolding_and_with_one_flush() {
     let mm = machine();
     let mut process = Process::new(&mm);
-    process.map_anon(BASE, 1024);
-    fill(&mut process, BASE, 1024, 0);
+    // As many as two last-level tables hold on 4 KiB.
+    const PAGES: usize = 1024;
+    process.map_anon(BASE, PAGES);
+    fill(&mut process, BASE, PAGES, 0);
     let flushes = || mm.machine.counted(Event::TlbiRange) + mm.machine.counted(Event::TlbiAsid);
     let before = flushes();
-    process.space.mprotect(&mm, BASE, 1024 * PAGE, Prot::READ).unwrap();
-    assert_eq!((flushes() - before, folded(&process, BASE, 1024)), (1, 1024));
+    process.space.mprotect(&mm, BASE, PAGES * PAGE, Prot::READ).unwrap();
+    assert_eq!((flushes() - before, folded(&process, BASE, PAGES)), (1, PAGES));
     assert_eq!(process.write(BASE, 1), Err(FaultError::AccErr));
-    process.space.mprotect(&mm, BASE, 1024 * PAGE, RW).unwrap();
-    fill(&mut process, BASE, 1024, 7);
-    assert_eq!(folded(&process, BASE, 1024), 1024);
+    process.space.mprotect(&mm, BASE, PAGES * PAGE, RW).unwrap();
+    fill(&mut process, BASE, PAGES, 7);
+    assert_eq!(folded(&process, BASE, PAGES), PAGES);
     let tables = mm.table_pages();
-    process.space.munmap(&mm, BASE, 1024 * PAGE).unwrap();
+    process.space.munmap(&mm, BASE, PAGES * PAGE).unwrap();
     assert_eq!(mm.machine.counted(Event::Unfold), 0);
     assert!(mm.table_pages() < tables, "tables nobody needs are freed");
     assert_eq!(process.space.usage(&mm).rss_pages, 0);
@@ -88,13 +96,13 @@ fn whole_blocks_are_unmapped_and_protected_without_unfolding_and_with_one_flush(
 fn protection_of_half_a_block_unfolds_it() {
     let mm = machine();
     let mut process = Process::new(&mm);
-    process.map_anon(BASE, 32);
-    fill(&mut process, BASE, 32, 0);
-    process.space.mprotect(&mm, BASE + 8 * PAGE, 16 * PAGE, Prot::READ).unwrap();
-    assert_eq!((folded(&process, BASE, 32), mm.machine.counted(Event::Unfold)), (0, 2));
-    assert_eq!(process.write(BASE + 8 * PAGE, 1), Err(FaultError::AccErr));
-    process.write(BASE + 7 * PAGE, 1).unwrap();
-    process.write(BASE + 24 * PAGE, 1).unwrap();
+    process.map_anon(BASE, 2 * BLOCK);
+    fill(&mut process, BASE, 2 * BLOCK, 0);
+    process.space.mprotect(&mm, BASE + BLOCK / 2 * PAGE, BLOCK * PAGE, Prot::READ).unwrap();
+    assert_eq!((folded(&process, BASE, 2 * BLOCK), mm.machine.counted(Event::Unfold)), (0, 2));
+    assert_eq!(process.write(BASE + BLOCK / 2 * PAGE, 1), Err(FaultError::AccErr));
+    process.write(BASE + (BLOCK / 2 - 1) * PAGE, 1).unwrap();
+    process.write(BASE + (BLOCK + BLOCK / 2) * PAGE, 1).unwrap();
     process.exit();
 }
 
@@ -103,14 +111,14 @@ fn no_access_and_back_keeps_contents_and_refolds() {
     // Failure 9: RW -> PROT_NONE -> RW and endless faults.
     let mm = machine();
     let mut process = Process::new(&mm);
-    process.map_anon(BASE, 16);
-    fill(&mut process, BASE, 16, 3);
-    process.space.mprotect(&mm, BASE, 16 * PAGE, Prot::empty()).unwrap();
+    process.map_anon(BASE, BLOCK);
+    fill(&mut process, BASE, BLOCK, 3);
+    process.space.mprotect(&mm, BASE, BLOCK * PAGE, Prot::empty()).unwrap();
     assert_eq!(process.read(BASE), Err(FaultError::AccErr));
-    process.space.mprotect(&mm, BASE, 16 * PAGE, RW).unwrap();
-    check(&mut process, BASE, 16, 3);
+    process.space.mprotect(&mm, BASE, BLOCK * PAGE, RW).unwrap();
+    check(&mut process, BASE, BLOCK, 3);
     process.write(BASE + PAGE, 8).unwrap();
-    assert_eq!(folded(&process, BASE, 16), 16);
+    assert_eq!(folded(&process, BASE, BLOCK), BLOCK);
     process.exit();
 }
 
@@ -119,22 +127,23 @@ fn dontneed_gives_zeroes_and_populate_gives_pages() {
     let mm = machine();
     leaks_nothing(&mm, || {
         let mut process = Process::new(&mm);
-        process.map_anon(BASE, 32);
-        fill(&mut process, BASE, 32, 1);
-        process.space.madvise(&mm, BASE, 32 * PAGE, MADV_DONTNEED).unwrap();
+        process.map_anon(BASE, 2 * BLOCK);
+        fill(&mut process, BASE, 2 * BLOCK, 1);
+        process.space.madvise(&mm, BASE, 2 * BLOCK * PAGE, MADV_DONTNEED).unwrap();
         assert_eq!(process.space.usage(&mm).rss_pages, 0);
-        assert_eq!(process.read(BASE + 31 * PAGE), Ok(0));
-        process.space.madvise(&mm, BASE, 16 * PAGE, MADV_POPULATE_WRITE).unwrap();
-        assert_eq!(folded(&process, BASE, 16), 16);
+        assert_eq!(process.read(BASE + (2 * BLOCK - 1) * PAGE), Ok(0));
+        process.space.madvise(&mm, BASE, BLOCK * PAGE, MADV_POPULATE_WRITE).unwrap();
+        assert_eq!(folded(&process, BASE, BLOCK), BLOCK);
         assert_eq!(process.space.madvise(&mm, BASE, PAGE, 9999), Err(Errno::EINVAL));
-        assert_eq!(process.space.madvise(&mm, BASE, 64 * PAGE, MADV_DONTNEED), Err(Errno::ENOMEM));
+        assert_eq!(process.space.madvise(&mm, BASE, 4 * BLOCK * PAGE, MADV_DONTNEED), Err(Errno::ENOMEM));
         process.exit();
     });
 }
 
 #[test]
 fn a_private_file_mapping_reads_the_file_and_keeps_its_writes() {
-    static FILE: [u8; 6000] = [9; 6000];
+    const BYTES: usize = PAGE + PAGE / 2;
+    static FILE: [u8; BYTES] = [9; BYTES];
     let mm = machine();
     leaks_nothing(&mm, || {
         let object = Object::file(&FILE).unwrap();
@@ -145,7 +154,7 @@ fn a_private_file_mapping_reads_the_file_and_keeps_its_writes() {
             .mmap(&mm, MapRequest { addr: 0, len: 3 * PAGE, prot: RW, flags: MapFlags::empty(), backing })
             .unwrap();
         assert_eq!(
-            (process.read(at), process.read(at + 5999), process.read(at + 6000)),
+            (process.read(at), process.read(at + BYTES - 1), process.read(at + BYTES)),
             (Ok(9), Ok(9), Ok(0))
         );
         assert_eq!(process.read(at + 2 * PAGE), Err(FaultError::Bus));
@@ -171,8 +180,8 @@ fn hostile_arguments_are_refused() {
     assert_eq!(mmap(0, 1 << 47, MapFlags::empty()).map(|_| ()), Ok(()));
     assert_eq!(mmap(0, 1 << 48, MapFlags::empty()), Err(Errno::ENOMEM));
     assert_eq!(mmap(BASE + 1, PAGE, MapFlags::FIXED), Err(Errno::EINVAL));
-    assert_eq!(mmap(usize::MAX & !0xfff, 2 * PAGE, MapFlags::FIXED), Err(Errno::ENOMEM));
-    assert_eq!(mmap(0x1000, PAGE, MapFlags::FIXED), Err(Errno::EPERM));
+    assert_eq!(mmap(usize::MAX & !(PAGE - 1), 2 * PAGE, MapFlags::FIXED), Err(Errno::ENOMEM));
+    assert_eq!(mmap(USER_START.get() as usize - PAGE, PAGE, MapFlags::FIXED), Err(Errno::EPERM));
     assert_eq!(mmap(BASE, PAGE, MapFlags::FIXED), Ok(BASE));
     assert_eq!(mmap(BASE, PAGE, MapFlags::FIXED | MapFlags::NOREPLACE), Err(Errno::EEXIST));
     assert_eq!(process.space.munmap(&mm, BASE, usize::MAX), Err(Errno::EINVAL));
@@ -220,12 +229,12 @@ fn a_dirty_sibling_does_not_hide_a_needed_update() {
     // Failure 1, through the fault path: page 3 is dirty, page 7 is written, no hardware AF or dirty state.
     let mm = machine();
     let mut parent = Process::new(&mm);
-    parent.map_anon(BASE, 16);
-    fill(&mut parent, BASE, 16, 0);
+    parent.map_anon(BASE, BLOCK);
+    fill(&mut parent, BASE, BLOCK, 0);
     let mut child = parent.fork().unwrap();
     parent.exit();
     child.write(BASE + 3 * PAGE, 1).unwrap();
     child.write(BASE + 7 * PAGE, 1).unwrap();
-    assert_eq!(folded(&child, BASE, 16), 16);
+    assert_eq!(folded(&child, BASE, BLOCK), BLOCK);
     child.exit();
 }

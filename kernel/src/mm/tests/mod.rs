@@ -12,13 +12,26 @@ mod pmd;
 mod random;
 mod world;
 
-use super::policy::Setting;
+use super::policy::{BLOCK_ORDER, Setting};
 use super::testing::{HostMachine, Process};
 use super::{Mm, frame::MAX_ORDER};
+use paging::CONT_PTES;
 
 /// Where tests map: aligned to the largest folio.
 const BASE: usize = 0x4000_0000;
 const PAGE: usize = paging::PAGE_SIZE as usize;
+/// Pages of a contpte block.
+const BLOCK: usize = CONT_PTES;
+/// The order of a folio of four blocks, or of one where no folio is as large (16 KiB and 64 KiB granules).
+const LARGE_ORDER: u8 = if BLOCK_ORDER + 2 < MAX_ORDER { BLOCK_ORDER + 2 } else { MAX_ORDER };
+/// Pages of a folio of [`LARGE_ORDER`].
+const LARGE: usize = 1 << LARGE_ORDER;
+/// Pages of the largest folio: 2 MiB.
+const HUGE: usize = 1 << MAX_ORDER;
+
+/// In the end of a sequence every so manieth page is compared: all, but where blocks have very many. Odd, so that all
+/// places in a block have their turn.
+const STEP: usize = if BLOCK > 32 { 7 } else { 1 };
 
 /// Lets anonymous memory have folios of exactly `order`.
 fn only_order(mm: &Mm<HostMachine>, order: u8) {

@@ -3,13 +3,13 @@
 //! No tables, no folios, no sharing: fork copies every byte. The real implementation is compared with this one, after
 //! each operation and in every page.
 
-use paging::Pfn;
+use paging::{CONT_PTES, Pfn};
 
 use super::areas::Views;
 use crate::mm::{FaultError, Prot};
 
-/// Pages of the private area, in two last-level tables: it begins two blocks before a PMD boundary.
-pub const PAGES: usize = 64;
+/// Pages of the private area, four blocks in two last-level tables: it begins two blocks before a PMD boundary.
+pub const PAGES: usize = 4 * CONT_PTES;
 
 /// One page as its process sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

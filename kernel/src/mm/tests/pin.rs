@@ -10,8 +10,6 @@ use crate::mm::testing::machine;
 use crate::mm::{Backing, FaultError, MapFlags, MapRequest, Object, Prot};
 
 const RW: Prot = Prot::READ.union(Prot::WRITE);
-/// log2 of the pages in a block.
-const BLOCK_ORDER: u8 = CONT_PTES.trailing_zeros() as u8;
 
 /// Pins one page and checks that its frame is the one that is mapped.
 fn pin(process: &mut Process<'_>, addr: usize, write: bool) -> Result<Pfn, FaultError> {
@@ -64,22 +62,22 @@ fn a_pinned_page_in_a_block_is_copied_for_the_child_and_stays_where_it_is() {
 #[test]
 fn any_page_of_a_larger_folio_pins_all_of_it() {
     let mm = machine();
-    only_order(&mm, BLOCK_ORDER + 2);
+    only_order(&mm, LARGE_ORDER);
     leaks_nothing(&mm, || {
         let mut parent = Process::new(&mm);
-        parent.map_anon(BASE, 8 * CONT_PTES);
-        fill(&mut parent, BASE, 8 * CONT_PTES, 3);
-        let page = 2 * CONT_PTES + 1;
+        parent.map_anon(BASE, 2 * LARGE);
+        fill(&mut parent, BASE, 2 * LARGE, 3);
+        let page = LARGE / 2 + 1;
         let frame = pin(&mut parent, BASE + page * PAGE, true).unwrap();
         let updates = mm.machine.counted(Event::FolioRefUpdates);
         let mut child = parent.fork().unwrap();
         assert_eq!(mm.machine.counted(Event::FolioRefUpdates) - updates, 3, "two batches and what is undone");
-        assert_eq!(mm.machine.counted(Event::ForkPinnedCopies), 4 * CONT_PTES as u64);
+        assert_eq!(mm.machine.counted(Event::ForkPinnedCopies), LARGE as u64);
         let head = mm.frames.folio(frame).head;
-        assert_eq!(mm.frames.counts(head), Counts { pins: 1, others: 0, maps: 4 * CONT_PTES as u32 });
-        fill(&mut parent, BASE, 8 * CONT_PTES, 40);
+        assert_eq!(mm.frames.counts(head), Counts { pins: 1, others: 0, maps: LARGE as u32 });
+        fill(&mut parent, BASE, 2 * LARGE, 40);
         assert_eq!(byte(&mm, frame), 40 + page as u8);
-        check(&mut child, BASE, 8 * CONT_PTES, 3);
+        check(&mut child, BASE, 2 * LARGE, 3);
         child.exit();
         parent.exit();
         // Nobody maps it any more, and its frames are still there.

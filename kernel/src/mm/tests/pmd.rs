@@ -135,7 +135,7 @@ fn a_change_of_a_part_splits_the_block_into_folded_blocks() {
             let gone = if change == 3 { 0 } else { CONT_PTES };
             assert_eq!(folded(&process, BASE, PMD_PAGES), PMD_PAGES - gone, "change {change}");
             check(&mut process, BASE, CONT_PTES, 1);
-            check(&mut process, BASE + 2 * part, PMD_PAGES - 2 * CONT_PTES, 1 + 2 * CONT_PTES as u8);
+            check(&mut process, BASE + 2 * part, PMD_PAGES - 2 * CONT_PTES, (1 + 2 * CONT_PTES) as u8);
             let mut child = process.fork().unwrap();
             check(&mut child, BASE, CONT_PTES, 1);
             child.exit();

@@ -9,6 +9,8 @@ use model::machine::{Adversary, MachineConfig};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
+use paging::CONT_PTES;
+
 use super::areas::{Area, AreaOp};
 use super::naive::PAGES;
 use super::world::{Op, PROCESSES, Stretch, run};
@@ -23,9 +25,9 @@ fn process() -> impl Strategy<Value = usize> {
 /// Any stretch, but often whole blocks: that is where folding happens.
 fn stretch() -> impl Strategy<Value = Stretch> {
     prop_oneof![
-        2 => (0..64usize, 1..64usize).prop_map(|(first, pages)| Stretch(first, pages)),
-        2 => (0..4usize, 1..5usize).prop_map(|(first, blocks)| Stretch(first * 16, blocks * 16)),
-        1 => (0..64usize).prop_map(|page| Stretch(page, 1)),
+        2 => (0..PAGES, 1..PAGES).prop_map(|(first, pages)| Stretch(first, pages)),
+        2 => (0..4usize, 1..5usize).prop_map(|(first, blocks)| Stretch(first * CONT_PTES, blocks * CONT_PTES)),
+        1 => (0..PAGES).prop_map(|page| Stretch(page, 1)),
     ]
 }
 
@@ -61,8 +63,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (process(), stretch()).prop_map(|(p, s)| Op::Unmap(p, s)),
         3 => (process(), stretch(), 0..3u8).prop_map(|(p, s, prot)| Op::Protect(p, s, prot)),
         2 => (process(), stretch()).prop_map(|(p, s)| Op::Discard(p, s)),
-        2 => (process(), 0..64usize).prop_map(|(p, page)| Op::Read(p, page)),
-        4 => (process(), 0..64usize).prop_map(|(p, page)| Op::Write(p, page)),
+        2 => (process(), 0..PAGES).prop_map(|(p, page)| Op::Read(p, page)),
+        4 => (process(), 0..PAGES).prop_map(|(p, page)| Op::Write(p, page)),
         4 => (process(), stretch()).prop_map(|(p, s)| Op::Fill(p, s)),
         5 => (process(), area(), area_op()).prop_map(|(p, area, op)| Op::In(p, area, op)),
         2 => (process(), stretch(), any::<bool>()).prop_map(|(p, s, write)| Op::Pin(p, s, write)),
@@ -72,11 +74,14 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// Frames of a machine: enough for all processes to have copies of everything.
+const FRAMES: usize = 6144;
+
 /// What a machine has: range TLBIs, an access flag kept by hardware, dirty state kept by hardware.
 type Kind = (bool, bool, bool);
 
 fn of_kind((tlbi_range, hw_af, hw_dirty): Kind) -> Mm<HostMachine> {
-    with(6144, MachineConfig { tlbi_range, ttl: tlbi_range, hw_af, hw_dirty, ..MachineConfig::default() })
+    with(FRAMES, MachineConfig { tlbi_range, ttl: tlbi_range, hw_af, hw_dirty, ..MachineConfig::default() })
 }
 
 /// Tries random sequences on machines of two kinds, half of `PLEAT_SEQUENCES` altogether.

@@ -47,11 +47,13 @@ fn a_fixed_executable() {
     let plan = LoadPlan::parse(&usual()).unwrap();
     assert_eq!((plan.entry, plan.phdr, plan.phnum), (0x40_1000, 0x40_0040, 3));
     let [text, data] = plan.segments[..] else { panic!("two segments") };
-    assert_eq!((text.start(), text.file_end(), text.end()), (0x40_0000, 0x40_2000, 0x40_2000));
+    let (up, down) = (|at: usize| at.next_multiple_of(PAGE), |at: usize| at & !(PAGE - 1));
+    assert_eq!((text.start(), text.file_end(), text.end()), (0x40_0000, up(0x40_1800), up(0x40_1800)));
     assert!(text.read && text.exec && !text.write && text.zero_tail().is_none());
-    assert_eq!((data.start(), data.file_end(), data.end()), (0x41_1000, 0x41_3000, 0x41_5000));
-    assert_eq!(data.zero_tail(), Some((0x41_2100, 0xf00)));
-    assert_eq!(plan.brk_start(), 0x41_5000);
+    let ends = (up(0x41_2100), up(0x41_4800));
+    assert_eq!((data.start(), data.file_end(), data.end()), (down(0x41_1800), ends.0, ends.1));
+    assert_eq!(data.zero_tail(), Some((0x41_2100, ends.0 - 0x41_2100)));
+    assert_eq!(plan.brk_start(), ends.1);
 }
 
 #[test]
@@ -68,10 +70,13 @@ fn a_position_independent_executable_moves_as_a_whole() {
 
 #[test]
 fn pure_bss_maps_nothing_from_the_file() {
-    let bss = (abi::PT_LOAD, RW, 0x2800, 0x42_0800, 0, 0x5000, 0x1000);
+    let bss = (abi::PT_LOAD, RW, 0x800, 0x42_0800, 0, 0x5000, 0x1000);
     let plan = LoadPlan::parse(&elf(abi::ET_EXEC, 0x40_1000, &[TEXT, bss])).unwrap();
     let bss = plan.segments[1];
-    assert_eq!((bss.start(), bss.file_end(), bss.end()), (0x42_0000, 0x42_0000, 0x42_6000));
+    assert_eq!(
+        (bss.start(), bss.file_end(), bss.end()),
+        (0x42_0000, 0x42_0000, 0x42_5800usize.next_multiple_of(PAGE))
+    );
     assert_eq!(bss.zero_tail(), None);
 }
 

@@ -1,4 +1,4 @@
-//! `storm`: what fork and its surroundings cost, per folio size, in instructions per 4 KiB page and in events.
+//! `storm`: what fork and its surroundings cost, per folio size, in instructions per page and in events.
 //!
 //! For each folio size the program populates a private anonymous region and measures, over it: the first writes, fork
 //! as the parent sees it, the child's exit, a second fork without writes between, COW writes with the child gone and

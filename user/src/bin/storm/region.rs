@@ -1,7 +1,7 @@
 //! The memory under measurement.
 
 use user::rt::counter::touch;
-use user::sys::memory::{self, BLOCK, PAGE};
+use user::sys::memory::{self, block_size, page_size};
 use user::sys::{Errno, Result};
 
 /// Alignment of the region in bytes: the largest folio.
@@ -40,24 +40,24 @@ impl Region {
 
     /// Pages of 4 KiB in the region.
     pub fn pages(&self) -> usize {
-        self.len / PAGE
+        self.len / page_size()
     }
 
     /// Blocks of 64 KiB in the region.
     pub fn blocks(&self) -> usize {
-        self.len / BLOCK
+        self.len / block_size()
     }
 
     /// Writes `value` to the first byte of every page.
     pub fn write_all(&self, value: u8) {
         // SAFETY: the region is mapped writable as long as `self` lives, and nothing borrows from it.
-        unsafe { touch(self.base, PAGE, self.pages(), value) };
+        unsafe { touch(self.base, page_size(), self.pages(), value) };
     }
 
     /// Writes `value` to the first byte of every 64 KiB block.
     pub fn write_first(&self, value: u8) {
         // SAFETY: as above.
-        unsafe { touch(self.base, BLOCK, self.blocks(), value) };
+        unsafe { touch(self.base, block_size(), self.blocks(), value) };
     }
 
     /// Splits the block descriptors that map the region, and does nothing else for good: a VMA that ends inside a block
@@ -91,7 +91,7 @@ impl Region {
 
     fn mark_at(&self, page: usize) -> *mut u64 {
         assert!(page < self.pages());
-        (self.base + page * PAGE + MARK) as *mut u64
+        (self.base + page * page_size() + MARK) as *mut u64
     }
 }
 

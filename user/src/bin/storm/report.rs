@@ -1,5 +1,6 @@
 //! Everything that is printed, and the memory of what the summary says.
 
+use user::sys::memory::page_size;
 use user::sys::time::kernel_name;
 use user::text::Text;
 use user::{print, println, probe};
@@ -154,7 +155,8 @@ impl Report {
         if !self.quiet {
             for ((_, name), line) in SUMMARY.iter().zip(&self.summary) {
                 if !line.as_str().is_empty() {
-                    println!("{name}, {} per 4 KiB page by folio size: {line}", self.unit);
+                    let page = page_size() >> 10;
+                    println!("{name}, {} per {page} KiB page by folio size: {line}", self.unit);
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use user::policy::Policy;
 use user::rt::start::Args;
+use user::sys::memory::page_size;
 use user::sys::{Errno, time};
 use user::{print, println, probe};
 
@@ -73,6 +74,18 @@ pub fn main(args: Args) -> i32 {
 /// Everything for one folio size.
 fn measure(context: &Context<'_>, policy: &Policy, report: &mut Report) -> Measured<()> {
     let options = context.options;
+    let why = if (context.folio.kib as usize) << 10 < page_size() {
+        "is less than a page here"
+    } else if context.folio.block && page_size() != 4096 {
+        "is no block descriptor's size here"
+    } else {
+        ""
+    };
+    if !why.is_empty() {
+        let size = context.folio;
+        report.note(format_args!("{size:>5} {why}: skipped"));
+        return Ok(());
+    }
     match policy.only(context.folio.kib) {
         Ok(()) => {}
         Err(Errno::ENOENT | Errno::EACCES | Errno::EROFS) if !probe::is_pleat() => {
@@ -107,7 +120,7 @@ fn measure(context: &Context<'_>, policy: &Policy, report: &mut Report) -> Measu
     }
     report.progress(context.folio, "check");
     match ops::check::check(context)? {
-        Some(folded) => report.folded(context.folio, context.pages() / 16, &folded, fork.as_ref()),
+        Some(folded) => report.folded(context.folio, context.blocks(), &folded, fork.as_ref()),
         None => {
             let size = context.folio;
             report

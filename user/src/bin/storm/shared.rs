@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use user::counters::Counters;
 use user::probe::VMSTAT_SIZE;
 use user::rt::fork::Reading;
-use user::sys::memory::PAGE;
+use user::sys::memory::page_size;
 use user::sys::{Result, file, memory};
 
 /// A place for one reading of `/proc/vmstat`.
@@ -46,7 +46,7 @@ impl Shared {
     /// `ENOMEM`.
     pub fn map() -> Result<&'static Self> {
         let base = memory::map(size_of::<Shared>(), memory::READ_WRITE, memory::SHARED)?;
-        for offset in (0..size_of::<Shared>()).step_by(PAGE) {
+        for offset in (0..size_of::<Shared>()).step_by(page_size()) {
             // SAFETY: within the fresh mapping. A write, so that no page is left to be made writable later.
             unsafe { ((base + offset) as *mut u8).write_volatile(0) };
         }

@@ -2,7 +2,7 @@
 
 use user::rt::registers::{RET, debug_channel, jump, privileged, undefined, wait_for_interrupt};
 use user::rt::start::Args;
-use user::sys::memory::{self, PAGE, PRIVATE, READ_WRITE};
+use user::sys::memory::{self, PRIVATE, READ_WRITE, page_size};
 use user::sys::process::signal::{SIGILL, SIGSEGV};
 use user::sys::time;
 
@@ -64,7 +64,7 @@ fn execute_stack(_: Args) -> Outcome {
 }
 
 fn execute_data(_: Args) -> Outcome {
-    let page = memory::map(PAGE, READ_WRITE, PRIVATE)?;
+    let page = memory::map(page_size(), READ_WRITE, PRIVATE)?;
     // SAFETY: the page just mapped.
     unsafe { (page as *mut u32).write_volatile(RET) };
     killed_by(SIGSEGV, || call(page))
@@ -119,7 +119,7 @@ fn endless_recursion(_: Args) -> Outcome {
 }
 
 fn parent_survives(_: Args) -> Outcome {
-    let page = memory::map(PAGE, READ_WRITE, PRIVATE)? as *mut u64;
+    let page = memory::map(page_size(), READ_WRITE, PRIVATE)? as *mut u64;
     // SAFETY: the page just mapped.
     unsafe { page.write_volatile(42) };
     let status = in_child(|| {

@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use user::counters::field;
 use user::rt::start::Args;
-use user::sys::memory::{self, FILE_PRIVATE, PAGE, READ, READ_WRITE};
+use user::sys::memory::{self, FILE_PRIVATE, LARGEST_PAGE, READ, READ_WRITE, page_size};
 use user::sys::process::signal::{SIGBUS, SIGSEGV};
 use user::sys::process::{self, spawn};
 use user::sys::{Errno, file};
@@ -185,12 +185,13 @@ fn map_own_file(args: Args, prot: u32) -> Result<(usize, usize), Errno> {
 /// Whether the mapping at `base` equals the file, page by page, but for the pages in `except`.
 fn equals_file(args: Args, base: usize, except: &[usize]) -> Outcome {
     let (fd, size) = own_file(args)?;
-    let mut buffer = [0; PAGE];
-    for page in 0..size.div_ceil(PAGE) {
-        let len = file::read_all(fd, &mut buffer)?;
+    let mut buffer = [0; LARGEST_PAGE];
+    for page in 0..size.div_ceil(page_size()) {
+        let len = file::read_all(fd, &mut buffer[..page_size()])?;
         if !except.contains(&page) {
             // SAFETY: inside the mapping, which is as long as the file, rounded up to whole pages.
-            let mapped = unsafe { core::slice::from_raw_parts((base + page * PAGE) as *const u8, PAGE) };
+            let mapped =
+                unsafe { core::slice::from_raw_parts((base + page * page_size()) as *const u8, page_size()) };
             check!(mapped[..len] == buffer[..len]);
             check!(mapped[len..].iter().all(|byte| *byte == 0));
         }
@@ -201,12 +202,12 @@ fn equals_file(args: Args, base: usize, except: &[usize]) -> Outcome {
 
 fn set(base: usize, page: usize, value: u8) {
     // SAFETY: inside a mapping that the test owns and nothing borrows.
-    unsafe { ((base + page * PAGE) as *mut u8).write_volatile(value) };
+    unsafe { ((base + page * page_size()) as *mut u8).write_volatile(value) };
 }
 
 fn get(base: usize, page: usize) -> u8 {
     // SAFETY: inside a mapping that the test owns.
-    unsafe { ((base + page * PAGE) as *const u8).read_volatile() }
+    unsafe { ((base + page * page_size()) as *const u8).read_volatile() }
 }
 
 fn pipes_to_the_limit(_: Args) -> Outcome {
@@ -229,7 +230,7 @@ fn pipes_to_the_limit(_: Args) -> Outcome {
     }
     // 75 MiB came and went. Linux, and a kernel that keeps some small things for reuse, may be off by a few.
     let after = free_pages().unwrap_or(0);
-    check!(after + 8 * 256 > before);
+    check!(after + (8 << 20) / page_size() as u64 > before);
     Ok(())
 }
 
@@ -248,10 +249,10 @@ fn map_file(args: Args) -> Outcome {
     let (fd, size) = own_file(args)?;
     // From the second page on.
     // SAFETY: at no fixed place.
-    let tail = unsafe { memory::map_at(0, size - PAGE, READ, FILE_PRIVATE, fd, PAGE as u64) }?;
+    let tail = unsafe { memory::map_at(0, size - page_size(), READ, FILE_PRIVATE, fd, page_size() as u64) }?;
     check_eq!(get(tail, 0), get(base, 1));
     // SAFETY: refused.
-    check_eq!(unsafe { memory::map_at(0, PAGE, READ, FILE_PRIVATE, fd, 12) }, Err(Errno::EINVAL));
+    check_eq!(unsafe { memory::map_at(0, page_size(), READ, FILE_PRIVATE, fd, 12) }, Err(Errno::EINVAL));
     Ok(())
 }
 
@@ -282,9 +283,9 @@ fn map_across_fork(args: Args) -> Outcome {
 
 fn map_beyond(args: Args) -> Outcome {
     let (fd, size) = own_file(args)?;
-    let pages = size.div_ceil(PAGE);
+    let pages = size.div_ceil(page_size());
     // SAFETY: at no fixed place.
-    let base = unsafe { memory::map_at(0, (pages + 2) * PAGE, READ_WRITE, FILE_PRIVATE, fd, 0) }?;
+    let base = unsafe { memory::map_at(0, (pages + 2) * page_size(), READ_WRITE, FILE_PRIVATE, fd, 0) }?;
     get(base, pages - 1);
     killed_by(SIGBUS, || get(base, pages))?;
     killed_by(SIGBUS, || set(base, pages + 1, 1))

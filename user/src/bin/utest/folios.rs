@@ -7,7 +7,7 @@ use user::counters::Counters;
 use user::policy::Policy;
 use user::probe;
 use user::rt::start::Args;
-use user::sys::memory::{BLOCK, PRIVATE};
+use user::sys::memory::{PRIVATE, block_size, page_size};
 use user::sys::{Errno, file, process};
 
 use crate::fork::{fork_again_on, isolation};
@@ -44,6 +44,9 @@ fn isolated() -> Outcome {
 
 /// Runs `test` with folios of `kib` KiB only, then restores the policy.
 fn with_folios(kib: u32, test: fn() -> Outcome) -> Outcome {
+    if (kib as usize) << 10 < page_size() {
+        return Err(Trouble::Skip("less than a page"));
+    }
     let policy = Policy::save();
     let outcome = match policy.only(kib) {
         Ok(()) => test(),
@@ -63,7 +66,7 @@ fn folded_kib() -> Result<u64, Trouble> {
 
 fn blocks_stay_folded(_: Args) -> Outcome {
     folded_kib()?;
-    with_folios(64, || {
+    with_folios((block_size() >> 10) as u32, || {
         let base = folded_kib()?;
         let pages = Pages::map(LEN, PRIVATE)?;
         pages.fill(1);
@@ -91,7 +94,7 @@ fn one_flush(_: Args) -> Outcome {
     if !probe::is_pleat() {
         return Err(Trouble::Skip("this kernel does not count its flushes"));
     }
-    let pages = Pages::map(16 * BLOCK, PRIVATE)?;
+    let pages = Pages::map(16 * block_size(), PRIVATE)?;
     pages.fill(1);
     let before = probe::counters();
     let child = process::spawn(|| 0)?;

@@ -1,7 +1,7 @@
 //! Fork and copy-on-write, as the policy happens to be; [`folios`](crate::folios) repeats the main ones per size.
 
 use user::rt::start::Args;
-use user::sys::memory::{BLOCK, PRIVATE, READ, READ_WRITE};
+use user::sys::memory::{PRIVATE, READ, READ_WRITE, block_size};
 use user::sys::process::{self, signal::SIGSEGV};
 use user::sys::{Errno, file};
 
@@ -85,11 +85,11 @@ pub fn fork_again_on(pages: &Pages) -> Outcome {
 }
 
 fn fork_again(_: Args) -> Outcome {
-    fork_again_on(&Pages::map(4 * BLOCK, PRIVATE)?)
+    fork_again_on(&Pages::map(4 * block_size(), PRIVATE)?)
 }
 
 fn grandchildren(_: Args) -> Outcome {
-    let pages = Pages::map(2 * BLOCK, PRIVATE)?;
+    let pages = Pages::map(2 * block_size(), PRIVATE)?;
     pages.fill(1);
     child_passes(|| {
         pages.set(0, 50);
@@ -109,7 +109,7 @@ fn grandchildren(_: Args) -> Outcome {
 fn many_children(_: Args) -> Outcome {
     // More than 256 holders of one page: a reference count of 8 bits has freed live pages in other kernels.
     const CHILDREN: usize = 300;
-    let pages = Pages::map(BLOCK, PRIVATE)?;
+    let pages = Pages::map(block_size(), PRIVATE)?;
     pages.fill(1);
     let pipe = file::pipe(0)?;
     let mut forked = 0;
@@ -140,7 +140,7 @@ fn many_children(_: Args) -> Outcome {
 }
 
 fn hole_then_fork(_: Args) -> Outcome {
-    let pages = Pages::map(2 * BLOCK, PRIVATE)?;
+    let pages = Pages::map(2 * block_size(), PRIVATE)?;
     pages.fill(5);
     pages.unmap(6, 2)?;
     let rest = || (0..6).chain(8..32);
@@ -157,7 +157,7 @@ fn hole_then_fork(_: Args) -> Outcome {
 }
 
 fn half_protected(_: Args) -> Outcome {
-    let pages = Pages::map(2 * BLOCK, PRIVATE)?;
+    let pages = Pages::map(2 * block_size(), PRIVATE)?;
     pages.fill(5);
     pages.protect(8, 8, READ)?;
     let writable = || (0..8).chain(16..32);
@@ -178,7 +178,7 @@ fn half_protected(_: Args) -> Outcome {
 
 fn protected_across_fork(_: Args) -> Outcome {
     // Read-only at fork, writable afterwards: the page is shared although nothing was write-protected for it.
-    let pages = Pages::map(BLOCK, PRIVATE)?;
+    let pages = Pages::map(block_size(), PRIVATE)?;
     pages.fill(5);
     pages.protect(0, 16, READ)?;
     let pipe = file::pipe(0)?;
@@ -195,7 +195,7 @@ fn protected_across_fork(_: Args) -> Outcome {
 }
 
 fn dontneed_in_child(_: Args) -> Outcome {
-    let pages = Pages::map(2 * BLOCK, PRIVATE)?;
+    let pages = Pages::map(2 * block_size(), PRIVATE)?;
     pages.fill(5);
     child_passes(|| {
         pages.forget(4, 20)?;
@@ -220,7 +220,7 @@ fn stack_copied(_: Args) -> Outcome {
 }
 
 fn ping_pong(_: Args) -> Outcome {
-    let pages = Pages::map(BLOCK, PRIVATE)?;
+    let pages = Pages::map(block_size(), PRIVATE)?;
     pages.fill(0);
     let (there, back) = (file::pipe(0)?, file::pipe(0)?);
     let child = process::spawn(|| {

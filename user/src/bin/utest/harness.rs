@@ -69,7 +69,7 @@ pub fn run(groups: &[&[Test]], args: Args) -> i32 {
     println!("1..{}", tests().count());
     let [mut passed, mut failed, mut skipped] = [0; 3];
     // A test that skips itself says why through here.
-    let Ok(reason) = memory::map(memory::PAGE, memory::READ_WRITE, memory::SHARED) else {
+    let Ok(reason) = memory::map(memory::page_size(), memory::READ_WRITE, memory::SHARED) else {
         println!("Bail out! no memory");
         return FAILED;
     };

@@ -2,7 +2,7 @@
 
 use user::rt::start::Args;
 use user::sys::Errno;
-use user::sys::memory::{self, BLOCK, DONTNEED, NONE, PAGE, PRIVATE, READ, READ_WRITE, SHARED};
+use user::sys::memory::{self, DONTNEED, NONE, PRIVATE, READ, READ_WRITE, SHARED, block_size, page_size};
 use user::sys::process::signal::SIGSEGV;
 
 use crate::harness::{Outcome, Test, child_passes, killed_by};
@@ -49,21 +49,21 @@ impl Pages {
 
     /// Number of 4 KiB pages.
     pub fn count(&self) -> usize {
-        self.len / PAGE
+        self.len / page_size()
     }
 
     /// The first word of page `page` (0-based). Where the page may not be read, the process dies of it.
     pub fn get(&self, page: usize) -> u64 {
         assert!(page < self.count());
         // SAFETY: inside of memory that this object mapped; a fault ends the process.
-        unsafe { ((self.base + page * PAGE) as *const u64).read_volatile() }
+        unsafe { ((self.base + page * page_size()) as *const u64).read_volatile() }
     }
 
     /// Sets the first word of page `page` (0-based). Where the page may not be written, the process dies of it.
     pub fn set(&self, page: usize, value: u64) {
         assert!(page < self.count());
         // SAFETY: as for `get`; nothing borrows the memory.
-        unsafe { ((self.base + page * PAGE) as *mut u64).write_volatile(value) };
+        unsafe { ((self.base + page * page_size()) as *mut u64).write_volatile(value) };
     }
 
     /// Sets page `n` to `seed + n`, for all pages.
@@ -80,49 +80,50 @@ impl Pages {
     pub fn protect(&self, page: usize, count: usize, prot: u32) -> Result<(), Errno> {
         assert!(page + count <= self.count());
         // SAFETY: nothing borrows the memory; a forbidden access ends the process.
-        unsafe { memory::protect(self.base + page * PAGE, count * PAGE, prot) }
+        unsafe { memory::protect(self.base + page * page_size(), count * page_size(), prot) }
     }
 
     /// munmap of `count` pages from `page` (0-based) on.
     pub fn unmap(&self, page: usize, count: usize) -> Result<(), Errno> {
         assert!(page + count <= self.count());
         // SAFETY: as for `protect`.
-        unsafe { memory::unmap(self.base + page * PAGE, count * PAGE) }
+        unsafe { memory::unmap(self.base + page * page_size(), count * page_size()) }
     }
 
     /// madvise(DONTNEED) of `count` pages from `page` (0-based) on.
     pub fn forget(&self, page: usize, count: usize) -> Result<(), Errno> {
         assert!(page + count <= self.count());
         // SAFETY: as for `protect`.
-        unsafe { memory::advise(self.base + page * PAGE, count * PAGE, DONTNEED) }
+        unsafe { memory::advise(self.base + page * page_size(), count * page_size(), DONTNEED) }
     }
 }
 
 fn zero_filled(_: Args) -> Outcome {
-    let pages = Pages::map(4 * BLOCK, PRIVATE)?;
+    let pages = Pages::map(4 * block_size(), PRIVATE)?;
     for page in 0..pages.count() {
         // SAFETY: the whole page is mapped readable.
-        let words =
-            unsafe { core::slice::from_raw_parts((pages.base + page * PAGE) as *const u64, PAGE / 8) };
+        let words = unsafe {
+            core::slice::from_raw_parts((pages.base + page * page_size()) as *const u64, page_size() / 8)
+        };
         check!(words.iter().all(|word| *word == 0));
     }
     Ok(())
 }
 
 fn zero_page_then_write(_: Args) -> Outcome {
-    let pages = Pages::map(2 * BLOCK, PRIVATE)?;
+    let pages = Pages::map(2 * block_size(), PRIVATE)?;
     check!((0..pages.count()).all(|page| pages.get(page) == 0));
     pages.set(5, 55);
     check_eq!(pages.get(5), 55);
     check!((0..pages.count()).all(|page| page == 5 || pages.get(page) == 0));
     // Another mapping's zero pages must not have changed.
-    let other = Pages::map(BLOCK, PRIVATE)?;
+    let other = Pages::map(block_size(), PRIVATE)?;
     check!((0..other.count()).all(|page| other.get(page) == 0));
     Ok(())
 }
 
 fn munmap_hole(_: Args) -> Outcome {
-    let pages = Pages::map(2 * BLOCK, PRIVATE)?;
+    let pages = Pages::map(2 * block_size(), PRIVATE)?;
     pages.fill(100);
     pages.unmap(5, 3)?;
     check!(pages.is_filled(100, (0..5).chain(8..32)));
@@ -136,7 +137,7 @@ fn munmap_hole(_: Args) -> Outcome {
 }
 
 fn mprotect(_: Args) -> Outcome {
-    let pages = Pages::map(2 * BLOCK, PRIVATE)?;
+    let pages = Pages::map(2 * block_size(), PRIVATE)?;
     pages.fill(200);
     pages.protect(0, 32, READ)?;
     check!(pages.is_filled(200, 0..32));
@@ -153,7 +154,7 @@ fn mprotect(_: Args) -> Outcome {
 }
 
 fn prot_none(_: Args) -> Outcome {
-    let pages = Pages::map(BLOCK, PRIVATE)?;
+    let pages = Pages::map(block_size(), PRIVATE)?;
     pages.fill(7);
     pages.protect(0, 16, NONE)?;
     killed_by(SIGSEGV, || pages.get(0))?;
@@ -165,7 +166,7 @@ fn prot_none(_: Args) -> Outcome {
 }
 
 fn dontneed(_: Args) -> Outcome {
-    let pages = Pages::map(2 * BLOCK, PRIVATE)?;
+    let pages = Pages::map(2 * block_size(), PRIVATE)?;
     pages.fill(1);
     pages.forget(3, 1)?;
     pages.forget(16, 16)?;
@@ -178,7 +179,7 @@ fn dontneed(_: Args) -> Outcome {
 }
 
 fn shared_across_fork(_: Args) -> Outcome {
-    let pages = Pages::map(2 * BLOCK, SHARED)?;
+    let pages = Pages::map(2 * block_size(), SHARED)?;
     pages.set(0, 1);
     child_passes(|| {
         check_eq!(pages.get(0), 1);
@@ -192,11 +193,11 @@ fn shared_across_fork(_: Args) -> Outcome {
 }
 
 fn map_fixed(_: Args) -> Outcome {
-    let pages = Pages::map(BLOCK, PRIVATE)?;
+    let pages = Pages::map(block_size(), PRIVATE)?;
     pages.fill(1);
-    let (addr, flags) = (pages.base + 4 * PAGE, PRIVATE | memory::FIXED);
+    let (addr, flags) = (pages.base + 4 * page_size(), PRIVATE | memory::FIXED);
     // SAFETY: in the middle of the test's own memory, which nothing borrows.
-    let at = unsafe { memory::map_at(addr, 2 * PAGE, READ_WRITE, flags, -1, 0) }?;
+    let at = unsafe { memory::map_at(addr, 2 * page_size(), READ_WRITE, flags, -1, 0) }?;
     check_eq!(at, addr);
     check_eq!((pages.get(4), pages.get(5)), (0, 0));
     check!(pages.is_filled(1, (0..4).chain(6..16)));
@@ -206,7 +207,7 @@ fn map_fixed(_: Args) -> Outcome {
 fn brk(_: Args) -> Outcome {
     // SAFETY: only asks.
     let start = unsafe { memory::brk(0) };
-    let end = start.next_multiple_of(PAGE) + 3 * PAGE;
+    let end = start.next_multiple_of(page_size()) + 3 * page_size();
     // SAFETY: grows: nothing is above the break.
     check_eq!(unsafe { memory::brk(end) }, end);
     let last = (end - 8) as *mut u64;
@@ -215,7 +216,7 @@ fn brk(_: Args) -> Outcome {
     // SAFETY: as above.
     check_eq!(unsafe { last.read_volatile() }, 77);
     // SAFETY: nothing uses the heap.
-    check_eq!(unsafe { memory::brk(end - PAGE) }, end - PAGE);
+    check_eq!(unsafe { memory::brk(end - page_size()) }, end - page_size());
     killed_by(SIGSEGV, || {
         // SAFETY: faults.
         unsafe { last.read_volatile() };
@@ -225,7 +226,7 @@ fn brk(_: Args) -> Outcome {
     // SAFETY: inside the heap again.
     check_eq!(unsafe { last.read_volatile() }, 0);
     // SAFETY: below the heap's start: refused, nothing changes.
-    check_eq!(unsafe { memory::brk(PAGE) }, end);
+    check_eq!(unsafe { memory::brk(page_size()) }, end);
     Ok(())
 }
 
@@ -235,16 +236,19 @@ fn bad_arguments(_: Args) -> Outcome {
     check_eq!(memory::map(1 << 60, READ_WRITE, PRIVATE), Err(Errno::ENOMEM));
     // SAFETY: all of these are refused, or hit nothing.
     unsafe {
-        check_eq!(memory::map_at(1 << 52, PAGE, READ, PRIVATE | memory::FIXED, -1, 0), Err(Errno::ENOMEM));
-        check_eq!(memory::map_at(0, PAGE, READ, memory::FILE_PRIVATE, 99, 0), Err(Errno::EBADF));
-        check_eq!(memory::unmap(1, PAGE), Err(Errno::EINVAL));
-        check_eq!(memory::unmap(PAGE, 0), Err(Errno::EINVAL));
-        check_eq!(memory::unmap(PAGE, usize::MAX - PAGE), Err(Errno::EINVAL));
-        check_eq!(memory::unmap(usize::MAX & !(PAGE - 1), PAGE), Err(Errno::EINVAL));
-        check_eq!(memory::protect(1, PAGE, READ), Err(Errno::EINVAL));
-        check_eq!(memory::protect(PAGE, PAGE, READ), Err(Errno::ENOMEM));
-        check_eq!(memory::advise(PAGE, PAGE, DONTNEED), Err(Errno::ENOMEM));
-        check_eq!(memory::advise(PAGE, PAGE, 999), Err(Errno::EINVAL));
+        check_eq!(
+            memory::map_at(1 << 52, page_size(), READ, PRIVATE | memory::FIXED, -1, 0),
+            Err(Errno::ENOMEM)
+        );
+        check_eq!(memory::map_at(0, page_size(), READ, memory::FILE_PRIVATE, 99, 0), Err(Errno::EBADF));
+        check_eq!(memory::unmap(1, page_size()), Err(Errno::EINVAL));
+        check_eq!(memory::unmap(page_size(), 0), Err(Errno::EINVAL));
+        check_eq!(memory::unmap(page_size(), usize::MAX - page_size()), Err(Errno::EINVAL));
+        check_eq!(memory::unmap(usize::MAX & !(page_size() - 1), page_size()), Err(Errno::EINVAL));
+        check_eq!(memory::protect(1, page_size(), READ), Err(Errno::EINVAL));
+        check_eq!(memory::protect(page_size(), page_size(), READ), Err(Errno::ENOMEM));
+        check_eq!(memory::advise(page_size(), page_size(), DONTNEED), Err(Errno::ENOMEM));
+        check_eq!(memory::advise(page_size(), page_size(), 999), Err(Errno::EINVAL));
     }
     Ok(())
 }
@@ -252,7 +256,7 @@ fn bad_arguments(_: Args) -> Outcome {
 fn dirty_sibling(_: Args) -> Outcome {
     // Section 2, row 9 of Linux's contpte layer: an access-flags update of one entry must not be taken for done because
     // a sibling in the block is dirty already. That once looped for ever on CPUs without hardware dirty management.
-    let pages = Pages::map(BLOCK, PRIVATE)?;
+    let pages = Pages::map(block_size(), PRIVATE)?;
     pages.fill(1);
     pages.protect(0, 16, READ)?;
     pages.protect(0, 16, READ_WRITE)?;
@@ -263,7 +267,7 @@ fn dirty_sibling(_: Args) -> Outcome {
     pages.set(7, 78);
     check_eq!((pages.get(3), pages.get(7)), (34, 78));
     // The same from zero pages.
-    let pages = Pages::map(BLOCK, PRIVATE)?;
+    let pages = Pages::map(block_size(), PRIVATE)?;
     check!((0..16).all(|page| pages.get(page) == 0));
     pages.set(3, 3);
     pages.set(7, 7);

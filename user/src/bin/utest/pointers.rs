@@ -2,7 +2,7 @@
 
 use linux_raw_sys::general as linux;
 use user::rt::start::Args;
-use user::sys::memory::{self, NONE, PAGE, PRIVATE, READ, READ_WRITE};
+use user::sys::memory::{self, NONE, PRIVATE, READ, READ_WRITE, page_size};
 use user::sys::{Errno, Result, file, raw};
 
 use crate::harness::{Outcome, Test};
@@ -49,13 +49,13 @@ fn bad_pointers(_: Args) -> Outcome {
 }
 
 fn read_only_target(_: Args) -> Outcome {
-    let page = memory::map(PAGE, READ, PRIVATE)?;
+    let page = memory::map(page_size(), READ, PRIVATE)?;
     let pipe = file::pipe(0)?;
     file::write_all(pipe.write, b"data")?;
     check_eq!(call(linux::__NR_read, [pipe.read as usize, page, 4]), Err(Errno::EFAULT));
     check_eq!(call(linux::__NR_uname, [page]), Err(Errno::EFAULT));
     // SAFETY: nobody uses the page.
-    unsafe { memory::protect(page, PAGE, NONE) }?;
+    unsafe { memory::protect(page, page_size(), NONE) }?;
     check_eq!(call(linux::__NR_write, [pipe.write as usize, page, 4]), Err(Errno::EFAULT));
     // The program's own constants.
     static CONSTANT: [u8; 8] = *b"constant";
@@ -66,23 +66,23 @@ fn read_only_target(_: Args) -> Outcome {
 }
 
 fn untouched_source(_: Args) -> Outcome {
-    let page = memory::map(2 * PAGE, READ_WRITE, PRIVATE)?;
+    let page = memory::map(2 * page_size(), READ_WRITE, PRIVATE)?;
     let pipe = file::pipe(0)?;
-    check_eq!(call(linux::__NR_write, [pipe.write as usize, page + PAGE - 4, 8]), Ok(8));
+    check_eq!(call(linux::__NR_write, [pipe.write as usize, page + page_size() - 4, 8]), Ok(8));
     let mut buffer = [1; 8];
     check_eq!(file::read(pipe.read, &mut buffer), Ok(8));
     check_eq!(buffer, [0; 8]);
     // And the kernel writes to a page never touched.
     file::write_all(pipe.write, b"12345678")?;
-    check_eq!(call(linux::__NR_read, [pipe.read as usize, page + PAGE - 4, 8]), Ok(8));
+    check_eq!(call(linux::__NR_read, [pipe.read as usize, page + page_size() - 4, 8]), Ok(8));
     // SAFETY: inside the mapping.
-    check_eq!(unsafe { ((page + PAGE - 4) as *const [u8; 8]).read_unaligned() }, *b"12345678");
+    check_eq!(unsafe { ((page + page_size() - 4) as *const [u8; 8]).read_unaligned() }, *b"12345678");
     Ok(())
 }
 
 fn cow_target(_: Args) -> Outcome {
     // The kernel's own write must break the sharing, as a write by the program does.
-    let pages = crate::memory::Pages::map(memory::BLOCK, PRIVATE)?;
+    let pages = crate::memory::Pages::map(memory::block_size(), PRIVATE)?;
     pages.fill(0);
     let (data, go) = (file::pipe(0)?, file::pipe(0)?);
     let child = user::sys::process::spawn(|| {
@@ -90,7 +90,7 @@ fn cow_target(_: Args) -> Outcome {
         i32::from(released != Ok(1) || !pages.is_filled(0, 0..16))
     })?;
     file::write_all(data.write, &[0xff; 8])?;
-    check_eq!(call(linux::__NR_read, [data.read as usize, pages.base + 3 * PAGE, 8]), Ok(8));
+    check_eq!(call(linux::__NR_read, [data.read as usize, pages.base + 3 * page_size(), 8]), Ok(8));
     file::write_all(go.write, &[1])?;
     check_eq!(user::sys::process::wait(child)?.exited(), Some(0));
     check_eq!(pages.get(3), u64::MAX);
@@ -99,7 +99,7 @@ fn cow_target(_: Args) -> Outcome {
 
 fn huge_lengths(_: Args) -> Outcome {
     let pipe = file::pipe(0)?;
-    let page = memory::map(PAGE, READ_WRITE, PRIVATE)?;
+    let page = memory::map(page_size(), READ_WRITE, PRIVATE)?;
     for len in [usize::MAX, isize::MAX as usize, 1 << 60] {
         for (number, fd) in [(linux::__NR_write, pipe.write), (linux::__NR_read, pipe.read)] {
             let result = call(number, [fd as usize, page, len]);
@@ -114,14 +114,14 @@ fn huge_lengths(_: Args) -> Outcome {
 }
 
 fn partial_buffer(_: Args) -> Outcome {
-    let base = memory::map(2 * PAGE, READ_WRITE, PRIVATE)?;
+    let base = memory::map(2 * page_size(), READ_WRITE, PRIVATE)?;
     // SAFETY: nobody uses it.
-    unsafe { memory::unmap(base + PAGE, PAGE) }?;
+    unsafe { memory::unmap(base + page_size(), page_size()) }?;
     let pipe = file::pipe(0)?;
     // Linux writes what it can read before it reports the fault, or reports it at once, by the kind of file.
-    let result = call(linux::__NR_write, [pipe.write as usize, base + PAGE - 16, 64]);
+    let result = call(linux::__NR_write, [pipe.write as usize, base + page_size() - 16, 64]);
     check!(matches!(result, Ok(1..=16) | Err(Errno::EFAULT)));
-    check_eq!(call(linux::__NR_uname, [base + PAGE - 16]), Err(Errno::EFAULT));
+    check_eq!(call(linux::__NR_uname, [base + page_size() - 16]), Err(Errno::EFAULT));
     Ok(())
 }
 
@@ -132,14 +132,14 @@ fn bad_paths(_: Args) -> Outcome {
         check_eq!(call(linux::__NR_execve, [bad, 0, 0]), Err(Errno::EFAULT));
     }
     // No NUL before the end of memory, and no NUL within PATH_MAX.
-    let base = memory::map(4 * PAGE, READ_WRITE, PRIVATE)?;
-    for offset in 0..3 * PAGE {
+    let base = memory::map(4 * page_size(), READ_WRITE, PRIVATE)?;
+    for offset in 0..3 * page_size() {
         // SAFETY: inside the mapping.
         unsafe { ((base + offset) as *mut u8).write_volatile(b'x') };
     }
     // SAFETY: nobody uses it.
-    unsafe { memory::unmap(base + 3 * PAGE, PAGE) }?;
-    check_eq!(call(linux::__NR_openat, [at, base + 3 * PAGE - 100, 0]), Err(Errno::EFAULT));
+    unsafe { memory::unmap(base + 3 * page_size(), page_size()) }?;
+    check_eq!(call(linux::__NR_openat, [at, base + 3 * page_size() - 100, 0]), Err(Errno::EFAULT));
     check_eq!(call(linux::__NR_openat, [at, base, 0]), Err(Errno::ENAMETOOLONG));
     check_eq!(file::open(c"", 0), Err(Errno::ENOENT));
     Ok(())

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use spin::Once;
 
-/// A supplier of 4 KiB frames and blocks of them.
+/// A supplier of frames and blocks of them.
 #[derive(Clone, Copy)]
 pub struct FrameSource {
     /// Returns the physical address of `1 << order` frames, aligned to their size, with any content. The order is at

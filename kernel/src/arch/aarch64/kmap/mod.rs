@@ -98,7 +98,7 @@ pub fn empty_table() -> u64 {
 }
 
 /// Maps `bytes` at `va` to physical address `pa`; all three are multiples of the page size. Tables that are missing
-/// come from `table`, which returns the physical address of a 4 KiB frame; the frame is used for good.
+/// come from `table`, which returns the physical address of a frame; the frame is used for good.
 ///
 /// # Errors
 /// `ENOMEM` when `table` returned `None`, `EEXIST` where something is mapped already. What was mapped before the
@@ -157,8 +157,8 @@ pub fn map_device(pa: u64, bytes: u64) -> Result<*mut u8> {
         return Err(Errno::EINVAL);
     }
     let mut map = MAP.lock();
-    // The same offset in a 2 MiB block on both sides, so that large ranges can be mapped by blocks.
-    let block = Level::PMD.entry_size();
+    // The same offset in 2 MiB on both sides, so that large ranges can be mapped by blocks where those are as large.
+    let block = Level::PMD.entry_size().min(2 << 20);
     let va = map.device_next.next_multiple_of(block as usize) + (start % block) as usize;
     let next = va as u64 + length;
     if length > WINDOW_BYTES as u64 || next > (DEVICE_BASE + WINDOW_BYTES) as u64 {

@@ -16,10 +16,17 @@ use super::{IMAGE_PA, phys_to_ptr, ptr_to_phys};
 
 /// Tables in the pool: three levels for the image and for the linear map, two split blocks at each end of several
 /// banks, and a few for the windows.
-const POOL_PAGES: usize = 40;
+/// Larger pages make fewer tables.
+const POOL_PAGES: usize = if PAGE_SIZE == 4096 { 40 } else { 20 };
 
-#[repr(C, align(4096))]
+#[repr(C)]
+#[cfg_attr(feature = "granule-16k", repr(align(16384)))]
+#[cfg_attr(feature = "granule-64k", repr(align(65536)))]
+#[cfg_attr(not(any(feature = "granule-16k", feature = "granule-64k")), repr(align(4096)))]
 struct Page(UnsafeCell<[u8; PAGE_SIZE as usize]>);
+
+// The features are this crate's and `paging`'s, whose own choice it could be without ours.
+const _: () = assert!(align_of::<Page>() == PAGE_SIZE as usize && size_of::<Page>() == PAGE_SIZE as usize);
 
 // SAFETY: the kernel accesses tables as descriptors (`KernelTables`), atomically; never through this type.
 unsafe impl Sync for Page {}

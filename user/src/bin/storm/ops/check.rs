@@ -3,12 +3,15 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use user::probe::contpte_kib;
+use user::sys::memory::block_size;
 
 use super::Context;
 use crate::bench::{Failure, Measured};
 
 /// KiB in a contpte block.
-const BLOCK_KIB: u64 = 64;
+fn block_kib() -> u64 {
+    block_size() as u64 >> 10
+}
 
 /// Contpte blocks of the region, as the kernel reports them.
 #[derive(Clone, Copy, Default)]
@@ -41,8 +44,8 @@ pub fn check(context: &Context<'_>) -> Measured<Option<Folded>> {
     let with = round(context, true)?;
     let (Some(without), Some(with)) = (without, with) else { return Ok(None) };
     let folded = with.without(without);
-    let blocks = context.pages() / 16;
-    let by_blocks = u64::from(context.folio.kib) >= BLOCK_KIB && !context.folio.block;
+    let blocks = context.blocks();
+    let by_blocks = u64::from(context.folio.kib) >= block_kib() && !context.folio.block;
     let expected = if by_blocks { blocks } else { 0 };
     if folded.before != expected {
         return Err(Failure { what: "the region did not get folios of the wanted size", errno: None });
@@ -80,8 +83,8 @@ fn round(context: &Context<'_>, with_region: bool) -> Measured<Option<Folded>> {
         return Err(Failure { what: "the parent's data changed over a fork", errno: None });
     }
     Ok(before.zip(parent).map(|(before, parent)| Folded {
-        before: before / BLOCK_KIB,
-        parent: parent / BLOCK_KIB,
-        child: bench.shared.result.load(Relaxed) / BLOCK_KIB,
+        before: before / block_kib(),
+        parent: parent / block_kib(),
+        child: bench.shared.result.load(Relaxed) / block_kib(),
     }))
 }

@@ -11,7 +11,7 @@ use crate::report::Report;
 /// No memory, or a child failed.
 pub fn measure(context: &Context<'_>, report: &mut Report) -> Measured<()> {
     let pages = context.pages();
-    let blocks = pages / 16;
+    let blocks = context.blocks();
     let rows: [(&'static str, u64, Measurement); 4] = [
         ("cow_reuse_first", blocks, |context| after_child(context, |region| region.write_first(2))),
         ("cow_copy", pages, |context| beside_child(context, |region| region.write_all(2))),

@@ -23,6 +23,7 @@ use crate::options::Options;
 use crate::region::Region;
 use crate::report::Report;
 use crate::row::Row;
+use user::sys::memory::{block_size, page_size};
 
 /// What fork and exit cost without a region.
 #[derive(Clone, Copy)]
@@ -73,7 +74,12 @@ impl Context<'_> {
 
     /// Pages in the region.
     pub fn pages(&self) -> u64 {
-        self.options.mib * 256
+        (self.options.mib << 20) / page_size() as u64
+    }
+
+    /// Contpte blocks that the region has room for.
+    pub fn blocks(&self) -> u64 {
+        (self.options.mib << 20) / block_size() as u64
     }
 
     /// Reports a window as a row. `fixed` is the part of its cost that is not the pages'.

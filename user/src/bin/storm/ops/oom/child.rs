@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use user::probe;
 use user::rt::counter::touch;
 use user::rt::fork::fork_to;
-use user::sys::memory::{self, PAGE};
+use user::sys::memory::{self, page_size};
 use user::sys::process::{Pid, exit};
 use user::sys::{Result, errno, file};
 
@@ -82,9 +82,9 @@ fn hog(state: &State) {
     while let Some(free) = probe::free_pages().filter(|free| *free > leave) {
         // Half of what is too much at a time, because page tables and large folios take their part as well.
         let frames = ((free - leave) / 2).max(STEP.min(free - leave)) as usize;
-        let Ok(base) = memory::map(frames * PAGE, memory::READ_WRITE, memory::PRIVATE) else { break };
+        let Ok(base) = memory::map(frames * page_size(), memory::READ_WRITE, memory::PRIVATE) else { break };
         // SAFETY: the fresh mapping.
-        unsafe { touch(base, PAGE, frames, 1) };
+        unsafe { touch(base, page_size(), frames, 1) };
     }
     state.hog_done.store(1, Relaxed);
 }

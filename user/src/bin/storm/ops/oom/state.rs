@@ -5,7 +5,7 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use user::sys::memory::{self, PAGE};
+use user::sys::memory::{self, page_size};
 use user::sys::{Result, file};
 
 use super::child::Task;
@@ -60,9 +60,9 @@ impl State {
     /// # Errors
     /// `ENOMEM`.
     pub fn map(region: Region, exhaust: bool) -> Result<&'static Self> {
-        let len = size_of::<State>().next_multiple_of(PAGE);
+        let len = size_of::<State>().next_multiple_of(page_size());
         let base = memory::map(len, memory::READ_WRITE, memory::SHARED)?;
-        for offset in (0..len).step_by(PAGE) {
+        for offset in (0..len).step_by(page_size()) {
             // SAFETY: within the fresh mapping.
             unsafe { ((base + offset) as *mut u8).write_volatile(0) };
         }
