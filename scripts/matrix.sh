@@ -1,6 +1,7 @@
 #!/bin/sh
 # The boot matrix: every CPU model boots small and old (GICv2, EL1, 128 MiB) and large and new (GICv3, EL2, 8 GiB).
-# Kernels of 16 and 64 KiB granules boot on one model with few features and on one with all.
+# The newest boots once more folding without a flush (BBM level 2), and kernels of 16 and 64 KiB granules on one model
+# with few features and on one with all.
 # A boot passes when the kernel's self-tests, utest and a short storm all do. Then ten thousand forks with memory
 # exhausted along the way, after which no frame may be missing, and two boots that have to fail, because a matrix that
 # cannot fail shows nothing. Logs: target/pleat/logs.
@@ -34,9 +35,9 @@ verdict() {
     fi
 }
 
-# expect_pass NAME [SIZES]: SIZES are the storm's folios
+# expect_pass NAME [SIZES [KERNEL-WORDS]]: SIZES are the storm's folios
 expect_pass() {
-    boot "$1" "-- utest , storm --mib=4 --sizes=${2:-4,64}"
+    boot "$1" "${3:-} -- utest , storm --mib=4 --sizes=${2:-4,64}"
     # Two reports: the kernel's self-tests and utest.
     detail=$(scripts/check-log.sh "$LOG" 2) && reason= || reason=$detail
     if [ "$status" != 0 ]; then reason="status $status; $reason"; fi
@@ -59,6 +60,8 @@ for cpu in cortex-a72 neoverse-n1 neoverse-n2 max; do
     export GIC=3 EL2=1 MEM=8G
     expect_pass "$cpu-gic3-el2-8G"
 done
+export MEM=512M EL2=0
+expect_pass max-bbm2 4,64 pleat.bbm=2
 for granule in 16k 64k; do
     export GRANULE="$granule" EL2=0 GIC=3
     scripts/image.sh

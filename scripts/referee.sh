@@ -1,7 +1,8 @@
 #!/bin/sh
 # `make referee`: the kernel's self-tests, utest and a short storm, each store to a table, TLBI and barrier of them held
-# against the architecture's rules by the plugin in tools/referee. On a CPU model without any of the newer features and
-# on one with all, unless CPU names one. Stops at the first violation, which is printed with what led there.
+# against the architecture's rules by the plugin in tools/referee. On a CPU model without any of the newer features, on
+# one with all, and there once more with blocks folded without a flush (BBM level 2), unless CPU names one. Stops at the
+# first violation, which is printed with what led there.
 # TRACE=FILE writes every event; the last CPU's remain.
 set -eu
 # shellcheck source=scripts/common.sh
@@ -12,16 +13,22 @@ violation=77
 kernel_args=${APPEND:-}
 # Test reports in the log: the self-tests and utest, or the self-tests alone.
 if [ -n "${ARGS:-}" ]; then reports=1; else reports=2; fi
-plugin=$(scripts/plugin.sh ${TRACE:+"trace=$TRACE"})
 
 mkdir -p "$out/logs"
-export PLUGIN="$plugin" ICOUNT=1 TIMEOUT="${TIMEOUT:-150}"
+export ICOUNT=1 TIMEOUT="${TIMEOUT:-150}"
 # The oldest model with the granule: the Cortex-A72 has none of 16 KiB.
 oldest=cortex-a72
 if [ "${GRANULE:-}" = 16k ]; then oldest=neoverse-n1; fi
-for cpu in ${CPU:-$oldest max}; do
-    export CPU="$cpu" LOG="$out/logs/referee$suffix-$cpu.log"
-    export APPEND="$kernel_args -- ${ARGS:-utest , storm --mib=8 --sizes=4,64,2048,block}"
+for run in ${CPU:-$oldest max max+pleat.bbm=2}; do
+    # A CPU model and, behind a plus, what else the kernel is told.
+    cpu=$(printf %s "$run" | tr '+=' '--')
+    words=$kernel_args
+    case $run in *+*) words="$words ${run#*+}" ;; esac
+    # The rules grant what the kernel is told to rely on.
+    case " $words " in *" pleat.bbm=2 "*) bbm=2 ;; *) bbm=0 ;; esac
+    PLUGIN=$(scripts/plugin.sh "bbm=$bbm" ${TRACE:+"trace=$TRACE"})
+    export PLUGIN CPU="${run%%+*}" LOG="$out/logs/referee$suffix-$cpu.log"
+    export APPEND="$words -- ${ARGS:-utest , storm --mib=8 --sizes=4,64,2048,block}"
     verdict=$out/logs/referee$suffix-$cpu.verdict
     began=$(date +%s)
     status=0

@@ -10,6 +10,8 @@
 
 extern crate alloc;
 
+#[cfg(any(test, target_os = "none"))]
+mod bbm;
 pub mod cmdline;
 pub mod devicetree;
 pub mod errno;

@@ -8,6 +8,7 @@ use spin::Once;
 
 use crate::arch::kmap::frames::{FrameSource, set_source};
 use crate::arch::{self, features};
+use crate::bbm::Choice;
 use crate::cmdline::CommandLine;
 use crate::errno::Result;
 use crate::mm::PhysRange;
@@ -31,6 +32,7 @@ pub fn command_line() -> &'static str {
 pub fn main(boot: &'static BootContext) -> ! {
     CMDLINE.call_once(|| boot.platform.bootargs);
     start_mm(boot);
+    choose_bbm_level(&boot.cmdline);
     run_selftests(&boot.cmdline);
     if let Err(error) = fs::init(boot.initramfs) {
         stop(format_args!("cannot unpack the initramfs: {error}"));
@@ -65,6 +67,19 @@ fn start_mm(boot: &BootContext) {
         crate::mm().free_pages() >> (20 - paging::PAGE_SHIFT),
         if batching { "in batches" } else { "one by one" }
     );
+}
+
+/// Decides how blocks are folded and unfolded.
+fn choose_bbm_level(cmdline: &CommandLine<'_>) {
+    let wanted = cmdline.get("pleat.bbm");
+    let choice = Choice::new(wanted, features().bbm_level);
+    arch::rely_on_bbm_level(choice.level());
+    match choice {
+        Choice::Level0 => {}
+        Choice::Level2 => log::info!("contpte blocks are folded and unfolded without a flush (BBM level 2)"),
+        Choice::NotOffered(level) => log::warn!("pleat.bbm=2: this CPU offers level {level}; not relied on"),
+        Choice::Unknown => log::warn!("pleat.bbm={}: neither 0 nor 2, taken as 0", wanted.unwrap_or("")),
+    }
 }
 
 /// Runs the self-tests unless `pleat.selftest=off`; ends the boot if one fails, or with `pleat.selftest=only`.

@@ -40,6 +40,20 @@ pub(crate) fn needed<M: Memory + ?Sized>(
     }
 }
 
+/// Whether a cached copy of the leaf `old` does for no access more, or anything else, than the leaf `new` at the same
+/// place: then it does not matter if it stays.
+pub(crate) fn harmless(old: Desc, new: Desc, level: u8, config: &Config) -> bool {
+    let granule = config.granule;
+    old.kind(level, granule) == Kind::Leaf
+        && new.kind(level, granule) == Kind::Leaf
+        && old.output(level, granule) == new.output(level, granule)
+        && old.memory_type() == new.memory_type()
+        && old.shareability() == new.shareability()
+        && old.is_global() == new.is_global()
+        && (old.is_cont() == new.is_cont() || contiguous_freely(old, new, level, config))
+        && !old.permits_more_than(new)
+}
+
 /// FEAT_BBM level 1 lets a block and a table replace each other while the block says nT, level 2 always
 /// (RPVTFW).
 fn size_change(block: Desc, config: &Config) -> Option<Change> {

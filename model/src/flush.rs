@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::bbm;
 use crate::event::{Access, Domain, Tlbi};
 use crate::operand::{self, Decoded};
 use crate::rule::Rule;
@@ -111,6 +112,16 @@ impl Model {
         }
     }
 
+    /// Whether the tables say again what the record's translation says: it was taken away and made anew, or, at BBM
+    /// level 2, its contiguous bit changed. It may have to go later, when the tables say something else.
+    fn stands_again(&self, record: &Record) -> bool {
+        let table = self.tables.get(record.at.page).filter(|table| !table.frozen);
+        record.how != How::Unlinked
+            && table.is_some_and(|table| {
+                bbm::harmless(record.old, table.desc(record.at.index), record.at.level, &self.config)
+            })
+    }
+
     /// `cpu` returns to EL0: what it took away from the process it runs must be gone from its own and all
     /// other TLBs.
     pub(crate) fn return_to_user(&mut self, cpu: u8) {
@@ -120,7 +131,7 @@ impl Model {
         let mut said = false;
         owed.retain(|id| {
             let Some(record) = self.stale.get(*id).copied() else { return false };
-            if Some(record.at.tag) != active {
+            if Some(record.at.tag) != active || self.stands_again(&record) {
                 return true;
             }
             if !said {

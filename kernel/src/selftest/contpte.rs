@@ -40,9 +40,15 @@ fn unfold_keeps_contents_and_dirty_state() -> TestResult {
     let _order = OnlyOrder::new(BLOCK_ORDER);
     let mut sandbox = Sandbox::filled(3 * BLOCK, 10)?;
     let unfolds = counted(Event::Unfold);
+    let tlbis = || counted(Event::TlbiVa) + counted(Event::TlbiRange);
+    let (before, level) = (tlbis(), crate::arch::bbm_level());
+    let spared = counted(Event::FoldNoTlbi);
     let at = sandbox.at(BASE + (BLOCK + 4) * PAGE).ok_or(Errno::EFAULT)?;
     unfold(&Cpu, sandbox.space().asid(), at);
     check!(counted(Event::Unfold) == unfolds + 1);
+    // Memory that was written: nothing is left for hardware to note, so level 2 needs neither break nor flush.
+    check!((tlbis() > before) == (level < 2));
+    check!((counted(Event::FoldNoTlbi) > spared) == (level == 2));
     check!(sandbox.folded(3 * BLOCK) == 2 * BLOCK);
     check!(sandbox.pte(BASE + (2 * BLOCK - 1) * PAGE).is_dirty());
     check!(sandbox.holds(3 * BLOCK, 10));

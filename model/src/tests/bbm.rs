@@ -103,3 +103,27 @@ fn the_contiguous_bit_needs_a_break_below_bbm_level_2() {
     with(2).ptes(rw(A)).pte(0, rw(A) | CONT).flush_group().breaks(ContMixed);
     with(0).ptes(rw(A)).ptes(0).flush_group().ptes(rw(A) | CONT).user().fine();
 }
+
+#[test]
+fn at_level_2_the_other_form_of_a_block_may_stay_until_it_says_something_else() {
+    let with = |bbm_level| Rig::with(Config { bbm_level, ..Config::default() });
+    let folded = |rig: Rig| rig.ptes(rw(A) | CONT).user();
+    let unfolded = |rig: Rig| folded(rig).ptes(rw(A)).ishst().user();
+    unfolded(with(2)).fine();
+    folded(with(2)).ptes(0).ptes(rw(A)).ishst().user().fine();
+    folded(with(0)).ptes(0).ptes(rw(A)).ishst().found_first(MadeUnclean(Contiguous));
+    // A page changes what it permits or where it leads: both forms have to go, by one TLBI.
+    let protected = |rig: Rig| unfolded(rig).pte(3, ro(A + 0x3000));
+    protected(with(2)).flush(3).user().fine();
+    protected(with(2)).ishst().user().breaks_by(StaleAtReturn, crate::Cause::NoTlbi);
+    let gone = |rig: Rig| unfolded(rig).pte(3, 0);
+    gone(with(2)).flush(3).pte(3, rw(B)).user().fine();
+    gone(with(2)).flush(4).pte(3, rw(B)).found_first(MadeUnclean(OutputAddress));
+}
+
+#[test]
+fn what_was_taken_away_and_made_again_was_not_taken_away() {
+    let again = |now: u64| Rig::new().pte(0, rw(A)).user().pte(0, 0).pte(0, now).ishst().user();
+    again(rw(A)).fine();
+    again(ro(A)).breaks_by(StaleAtReturn, crate::Cause::NoTlbi);
+}

@@ -11,6 +11,8 @@ mod blocks;
 mod cleanup;
 #[cfg(feature = "std")]
 mod contpte;
+#[cfg(feature = "std")]
+mod nosync;
 #[cfg(not(miri))]
 mod pages;
 #[cfg(not(miri))]

@@ -172,6 +172,12 @@ impl Rig {
         self
     }
 
+    /// The first rule that was broken is `rule`.
+    #[track_caller]
+    pub fn found_first(mut self, rule: Rule) {
+        assert_eq!(self.found().first().map(|found| found.0), Some(rule));
+    }
+
     /// Exactly `rule` was broken, once, and not with a stale translation.
     #[track_caller]
     pub fn breaks(mut self, rule: Rule) -> Rig {

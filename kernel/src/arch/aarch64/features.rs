@@ -2,6 +2,7 @@
 
 use core::arch::asm;
 use core::fmt;
+use core::sync::atomic::{AtomicU8, Ordering};
 
 use aarch64_cpu::registers::{
     ID_AA64DFR0_EL1, ID_AA64ISAR0_EL1, ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, ID_AA64MMFR2_EL1, Readable,
@@ -19,7 +20,7 @@ pub struct Features {
     pub hw_af: bool,
     /// Hardware manages dirty state (switched on at entry).
     pub hw_dirty: bool,
-    /// FEAT_BBM level, 0 to 2.
+    /// FEAT_BBM level that the CPU offers, 0 to 2; see [`bbm_level`].
     pub bbm_level: u8,
     /// FEAT_PAN level, 0 (none) to 3.
     pub pan: u8,
@@ -38,6 +39,21 @@ pub struct Features {
 }
 
 static FEATURES: Once<Features> = Once::new();
+
+/// The FEAT_BBM level that is relied on; what the CPU offers is not enough to go by ([`crate::bbm`]).
+static BBM_LEVEL: AtomicU8 = AtomicU8::new(0);
+
+/// The FEAT_BBM level that changes of live translations rely on.
+#[inline]
+pub fn bbm_level() -> u8 {
+    BBM_LEVEL.load(Ordering::Relaxed)
+}
+
+/// Lets changes of live translations rely on FEAT_BBM level `level` from here on. The CPU offers it, and takes no TLB
+/// conflict aborts.
+pub fn rely_on_bbm_level(level: u8) {
+    BBM_LEVEL.store(level, Ordering::Relaxed);
+}
 
 /// The CPU's features.
 #[inline]

@@ -87,8 +87,7 @@ impl Mmu for Cpu {
             ttl: cpu.ttl,
             hw_af: cpu.hw_af,
             hw_dirty: cpu.hw_dirty,
-            // What the CPU offers says nothing of conflict aborts, so nothing is built on it.
-            bbm_level: 0,
+            bbm_level: features::bbm_level(),
         }
     }
 

@@ -33,7 +33,7 @@ mod vectors;
 
 pub use context::{Context, context_switch};
 pub use fault::{FaultKind, UserFault};
-pub use features::{Features, features};
+pub use features::{Features, bbm_level, features, rely_on_bbm_level};
 pub use fp::FpState;
 pub use frame::TrapFrame;
 pub use kmap::map_device;
