@@ -79,6 +79,14 @@ events! {
     CowCopy = "cow_copy",
     /// Write faults resolved by reusing the folio.
     CowReuse = "cow_reuse",
+    /// Copies that were smaller than they could have been, for lack of memory.
+    CowFallback = "cow_fallback",
+    /// Pages put back into the block they had left, beside those that had stayed.
+    RefoldPages = "contpte_refold_pages",
+    /// Folios made of what smaller ones held.
+    Collapse = "collapse_alloc",
+    /// Times that memory was missing for that.
+    CollapseFailed = "collapse_alloc_failed",
     /// Anonymous faults that mapped a level-2 block.
     ThpFaultAlloc = "thp_fault_alloc",
     /// Anonymous faults that got a smaller folio than the policy asked for.

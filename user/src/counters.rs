@@ -6,7 +6,7 @@
 use crate::text::leading_number;
 
 /// Pleat's event counters in the order of its `/proc/vmstat`; gauges (`nr_*`) are not events.
-pub const NAMES: [&str; 25] = [
+pub const NAMES: [&str; 29] = [
     "pte_stores",
     "pte_atomics",
     "tlbi_va",
@@ -29,6 +29,10 @@ pub const NAMES: [&str; 25] = [
     "pgfault",
     "cow_copy",
     "cow_reuse",
+    "cow_fallback",
+    "contpte_refold_pages",
+    "collapse_alloc",
+    "collapse_alloc_failed",
     "anon_fault_fallback",
     "forks",
     "syscall_unknown",
@@ -123,9 +127,9 @@ mod tests {
 
     #[test]
     fn fields_match_whole_names() {
-        let text = b"Rss:      128 kB\nContPteMapped:   64 kB\nnr_free_pages 77\nnr_free_pages_x 1\n";
+        let text = b"Rss:      128 kB\nContpteMapped:   64 kB\nnr_free_pages 77\nnr_free_pages_x 1\n";
         assert_eq!(field(text, "Rss"), Some(128));
-        assert_eq!(field(text, "ContPteMapped"), Some(64));
+        assert_eq!(field(text, "ContpteMapped"), Some(64));
         assert_eq!(field(text, "nr_free_pages"), Some(77));
         assert_eq!(field(text, "nr_free"), None);
         assert_eq!(field(b"", "Rss"), None);

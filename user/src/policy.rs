@@ -1,6 +1,8 @@
-//! The kernel's folio size policy: `/sys/kernel/mm/transparent_hugepage/hugepages-<N>kB/enabled`.
+//! The kernel's folio size policy: `/sys/kernel/mm/transparent_hugepage/hugepages-<N>kB/enabled`; and, on Pleat only,
+//! what keeps contpte blocks folded: `cow`, `reuse` and `refold` beside those directories.
 //!
-//! The files are machine-wide. [`Policy::save`] remembers what they said and [`Policy::restore`] puts it back.
+//! The files are machine-wide. [`Policy::save`] and [`BlockPolicy::save`] remember what they said and `restore` puts it
+//! back.
 
 use core::ffi::CStr;
 
@@ -74,5 +76,53 @@ impl Policy {
                 let _ = write(order, saved.as_str());
             }
         }
+    }
+}
+
+/// The files that say what keeps blocks folded, in the order in which they are named everywhere.
+const BLOCK_FILES: [&CStr; 3] = [
+    c"/sys/kernel/mm/transparent_hugepage/cow",
+    c"/sys/kernel/mm/transparent_hugepage/reuse",
+    c"/sys/kernel/mm/transparent_hugepage/refold",
+];
+
+/// What the files `cow`, `reuse` and `refold` said at the start; empty on a kernel that has none.
+pub struct BlockPolicy {
+    saved: [Text<24>; BLOCK_FILES.len()],
+}
+
+impl BlockPolicy {
+    /// Reads them.
+    pub fn save() -> Self {
+        let read = |path: &CStr| {
+            let mut buffer = [0; 64];
+            let bytes = file::read_file(path, &mut buffer).unwrap_or(&[]);
+            let setting = core::str::from_utf8(bytes).ok().and_then(chosen).unwrap_or("");
+            Text::format(format_args!("{setting}"))
+        };
+        BlockPolicy { saved: BLOCK_FILES.map(read) }
+    }
+
+    /// Writes a word to each of `cow`, `reuse` and `refold` for which there is one.
+    ///
+    /// # Errors
+    /// `ENOENT`: this kernel has no such file. `EINVAL`: it does not know the word.
+    pub fn set(&self, words: [Option<&str>; 3]) -> Result<()> {
+        let words = BLOCK_FILES.into_iter().zip(words);
+        words
+            .filter_map(|(path, word)| Some((path, word?)))
+            .try_for_each(|(path, word)| file::write_file(path, word.as_bytes()))
+    }
+
+    /// Whether they said that blocks are copied and reused whole, and folded again.
+    pub fn keeps_blocks(&self) -> bool {
+        self.saved.each_ref().map(Text::as_str) == ["block", "block", "always"]
+    }
+
+    /// Puts back what [`BlockPolicy::save`] found.
+    pub fn restore(&self) {
+        let words = self.saved.each_ref().map(|word| Some(word.as_str()).filter(|word| !word.is_empty()));
+        // As in Policy::restore.
+        let _ = self.set(words);
     }
 }

@@ -26,7 +26,7 @@ pub fn free_pages() -> Option<u64> {
 /// KiB of this process mapped by contpte blocks; `None` where the kernel does not say (Linux).
 pub fn contpte_kib() -> Option<u64> {
     let mut buffer = [0; 2048];
-    field(file::read_file(c"/proc/self/smaps_rollup", &mut buffer).ok()?, "ContPteMapped")
+    field(file::read_file(c"/proc/self/smaps_rollup", &mut buffer).ok()?, "ContpteMapped")
 }
 
 /// Whether fork copies in batches: Pleat's boot argument `pleat.batch`, on unless it says `off`. `None` if there is no

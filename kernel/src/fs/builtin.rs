@@ -7,6 +7,7 @@ use super::device::Device;
 use super::generated::{Generated, PROC, folio_sizes};
 use super::tree::{CONSOLE, Inode, InodeId, Kind, ROOT, Tree};
 use crate::errno::{Errno, Result};
+use crate::mm::block_policy::BlockSetting;
 use crate::mm::policy::Memory;
 
 /// Adds everything.
@@ -38,6 +39,9 @@ pub fn populate(tree: &mut Tree) -> Result<()> {
     const POLICIES: [(&[u8], Memory); 2] = [(b"enabled", Memory::Anon), (b"shmem_enabled", Memory::Shared)];
     for (name, memory) in POLICIES {
         generated(tree, dir, name, Generated::FolioPolicy(memory))?;
+    }
+    for setting in BlockSetting::ALL {
+        generated(tree, dir, setting.file(), Generated::BlockPolicy(setting))?;
     }
     for (name, order) in folio_sizes() {
         let size = directory(tree, dir, name, 0o755)?;
@@ -119,8 +123,9 @@ mod tests {
         assert_eq!(tree.inode(size).mode, 0o100_644);
         assert_eq!(
             tree.entries(find(&tree, b"/sys/kernel/mm/transparent_hugepage").unwrap()).len(),
-            2 + MAX_ORDER as usize
+            5 + MAX_ORDER as usize
         );
+        assert!(find(&tree, b"/sys/kernel/mm/transparent_hugepage/refold").is_ok());
     }
 
     #[test]

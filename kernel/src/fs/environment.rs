@@ -6,6 +6,7 @@
 use super::generated::Generated;
 use super::text::Text;
 use crate::errno::Result;
+use crate::mm::block_policy::BlockSetting;
 use crate::mm::policy::{Memory, Setting};
 
 /// Which processes there are.
@@ -27,6 +28,12 @@ pub trait Environment: Processes {
 
     /// Sets the folio policy of `memory`, of one order or (`None`) the global one.
     fn set_folio_policy(&self, memory: Memory, order: Option<u8>, setting: Setting);
+
+    /// Sets what keeps contpte blocks whole to what `text` says.
+    ///
+    /// # Errors
+    /// `EINVAL`: it is no value of that setting.
+    fn set_block_policy(&self, setting: BlockSetting, text: &[u8]) -> Result<()>;
 
     /// Writes to the console, all of it.
     fn console_write(&self, bytes: &[u8]);

@@ -292,11 +292,6 @@ impl OpenFile {
     }
 
     fn write_setting(&self, env: &dyn Environment, what: Generated, io: &mut dyn Transfer) -> Result<usize> {
-        let (memory, order) = match what {
-            Generated::FolioPolicy(memory) => (memory, None),
-            Generated::FolioSizePolicy(memory, order) => (memory, Some(order)),
-            _ => return Err(Errno::EBADF), // cannot be opened for writing
-        };
         let wanted = io.remaining();
         let mut buffer = [0; 32];
         let taken = moved(io.take(&mut buffer), wanted)?;
@@ -304,7 +299,19 @@ impl OpenFile {
             return Err(Errno::EFAULT);
         }
         // No word fills the buffer, so one that was cut off is unknown too.
-        env.set_folio_policy(memory, order, sysfs::parse(&buffer[..taken], memory, order.is_some())?);
+        let text = &buffer[..taken];
+        match what {
+            Generated::FolioPolicy(memory) => {
+                env.set_folio_policy(memory, None, sysfs::parse(text, memory, false)?);
+            }
+            Generated::FolioSizePolicy(memory, order) => {
+                env.set_folio_policy(memory, Some(order), sysfs::parse(text, memory, true)?);
+            }
+            Generated::BlockPolicy(setting) => {
+                env.set_block_policy(setting, text.strip_suffix(b"\n").unwrap_or(text))?;
+            }
+            _ => return Err(Errno::EBADF), // cannot be opened for writing
+        }
         Ok(taken)
     }
 }

@@ -3,6 +3,7 @@ use crate::fs::generated::ProcessFile;
 use crate::fs::pipe::pipe;
 use crate::fs::testing::{Memory, Packer, World, tree};
 use crate::fs::walk::walk;
+use crate::mm::block_policy::BlockSetting;
 use crate::mm::policy::{self, Setting};
 use linux::{O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, SEEK_CUR, SEEK_END, SEEK_SET};
 use std::vec::Vec;
@@ -98,6 +99,10 @@ fn settings_take_exactly_one_word() {
     let all = OpenFile::new(Target::Generated(NODE, Generated::FolioPolicy(policy::Memory::Shared)), O_RDWR);
     assert_eq!(all.write(&world, &mut Memory::of(b"never")), Ok(5));
     assert_eq!(*world.policy.lock(), Some((policy::Memory::Shared, None, Setting::Never)));
+    let cow = OpenFile::new(Target::Generated(NODE, Generated::BlockPolicy(BlockSetting::Cow)), O_WRONLY);
+    assert_eq!(cow.write(&world, &mut Memory::of(b"page\n")), Ok(5));
+    assert_eq!(world.blocks.cow_order(), 0);
+    assert_eq!(cow.write(&world, &mut Memory::of(b"never")), Err(Errno::EINVAL));
     assert_eq!(all.write(&world, &mut Memory::of(b"inherit")), Err(Errno::EINVAL));
     assert_eq!(all.write(&world, &mut Memory::of(&[b'a'; 5000])), Err(Errno::EINVAL));
     assert_eq!(all.write(&world, &mut Memory::of(b"never").faulting(3)), Err(Errno::EFAULT));

@@ -2,6 +2,7 @@
 
 use paging::PAGE_SHIFT;
 
+use crate::mm::block_policy::BlockSetting;
 use crate::mm::policy::Memory;
 
 /// A file of `/proc` or `/sys`.
@@ -25,13 +26,15 @@ pub enum Generated {
     FolioPolicy(Memory),
     /// `.../hugepages-<N>kB/enabled` or `shmem_enabled` for folios of this order (2 to the order pages).
     FolioSizePolicy(Memory, u8),
+    /// `/sys/kernel/mm/transparent_hugepage/` `cow`, `reuse` or `refold`.
+    BlockPolicy(BlockSetting),
 }
 
 impl Generated {
     /// Permission bits of the file: settings can be written, everything else is only read.
     pub const fn permissions(self) -> u32 {
         match self {
-            Generated::FolioPolicy(_) | Generated::FolioSizePolicy(..) => 0o644,
+            Generated::FolioPolicy(_) | Generated::FolioSizePolicy(..) | Generated::BlockPolicy(_) => 0o644,
             _ => 0o444,
         }
     }
@@ -42,6 +45,8 @@ impl Generated {
 pub enum ProcessFile {
     /// `maps`: the VMAs.
     Maps,
+    /// `smaps`: the VMAs, and how each is mapped.
+    Smaps,
     /// `smaps_rollup`: how the address space is mapped, in sum.
     SmapsRollup,
     /// `status`: identity and size.
@@ -59,8 +64,9 @@ pub const PROC: [(&[u8], Generated); 6] = [
 ];
 
 /// The files of `/proc/<pid>`.
-pub const PROCESS: [(&[u8], ProcessFile); 3] = [
+pub const PROCESS: [(&[u8], ProcessFile); 4] = [
     (b"maps", ProcessFile::Maps),
+    (b"smaps", ProcessFile::Smaps),
     (b"smaps_rollup", ProcessFile::SmapsRollup),
     (b"status", ProcessFile::Status),
 ];

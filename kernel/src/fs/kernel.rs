@@ -10,12 +10,15 @@ use spin::Mutex;
 use super::environment::{Environment, Processes};
 use super::generated::{Generated, ProcessFile};
 use super::procfs::{self, Mapping, Status};
+use super::smaps::{self, Area};
 use super::sysfs;
 use super::text::{Text, written};
 use super::tree::{InodeId, Tree};
 use super::tty::Tty;
 use crate::errno::{Errno, Result};
+use crate::mm::block_policy::BlockSetting;
 use crate::mm::policy::{Memory, Policy, Setting};
+use crate::mm::smaps::Mapped;
 use crate::mm::{Backing, Object, Prot, Vma, VmaFlags};
 use crate::proc::{self, Process};
 use crate::util::Ref;
@@ -59,6 +62,7 @@ impl Environment for Kernel {
             Generated::FolioSizePolicy(memory, order) => {
                 sysfs::show(out, memory, policy(memory).get(order).unwrap_or(Setting::Never), true)
             }
+            Generated::BlockPolicy(setting) => written(mm.blocks.show(setting, out)),
         }
     }
 
@@ -68,6 +72,10 @@ impl Environment for Kernel {
             None => policy(memory).set_global(setting),
             Some(order) => policy(memory).set(order, setting),
         };
+    }
+
+    fn set_block_policy(&self, setting: BlockSetting, text: &[u8]) -> Result<()> {
+        crate::mm().blocks.set(setting, text).map_err(|_| Errno::EINVAL)
     }
 
     fn console_write(&self, bytes: &[u8]) {
@@ -125,9 +133,21 @@ fn vmstat() -> impl Iterator<Item = (&'static str, u64)> {
     let levels = [
         ("nr_free_pages", mm.free_pages()),
         ("nr_page_table_pages", mm.table_pages()),
+        ("nr_anon_contpte", anon_contpte_pages()),
         ("syscall_unknown", syscall::unknown_calls()),
     ];
     Event::ALL.into_iter().map(|event| (event.name(), arch::machine::counted(event))).chain(levels)
+}
+
+/// Pages of anonymous memory mapped by contpte blocks, of all processes: found by a look at every block of each.
+fn anon_contpte_pages() -> u64 {
+    let mut pages = 0;
+    let mut process = proc::next_process(0);
+    while let Some(this) = process {
+        pages += this.mm.lock().as_ref().map_or(0, |space| space.anon_contpte_pages(crate::mm()));
+        process = proc::next_process(this.pid());
+    }
+    pages
 }
 
 fn process_file(out: &mut Text, process: &Process, file: ProcessFile) -> Result<()> {
@@ -142,14 +162,29 @@ fn process_file(out: &mut Text, process: &Process, file: ProcessFile) -> Result<
             }
             Ok(())
         }
+        ProcessFile::Smaps => {
+            let tree = super::tree()?;
+            let Some(space) = memory.as_ref() else { return Ok(()) };
+            for vma in space.vmas() {
+                mapping(out, tree, vma)?;
+                let area = Area {
+                    kib: (vma.end.get() - vma.start.get()) / 1024,
+                    large_folios: crate::mm().gives_large_folios(vma),
+                    prot: vma.prot,
+                    flags: vma.flags,
+                };
+                smaps::area(out, &area, &space.mapped(crate::mm(), vma))?;
+            }
+            Ok(())
+        }
         ProcessFile::SmapsRollup => {
-            let usage = memory.as_ref().map(|space| space.usage(crate::mm())).unwrap_or_default();
-            let sizes = [
-                ("Rss", kib(usage.rss_pages as u64)),
-                ("ContPteMapped", kib(usage.contpte_pages as u64)),
-                ("PageTables", kib(usage.table_pages as u64)),
-            ];
-            procfs::sizes(out, &sizes)
+            let Some(space) = memory.as_ref() else { return Ok(()) };
+            let mapped = |vma| space.mapped(crate::mm(), vma);
+            let sum = space.vmas().map(mapped).fold(Mapped::default(), Mapped::plus);
+            let (start, end) = (space.vmas().next(), space.vmas().last());
+            let range = (start.map_or(0, |vma| vma.start.get()), end.map_or(0, |vma| vma.end.get()));
+            let tables = space.usage(crate::mm()).table_pages;
+            smaps::rollup(out, range, &sum, kib(tables as u64))
         }
         ProcessFile::Status => {
             let rss = memory.as_ref().map_or(0, |space| space.usage(crate::mm()).rss_pages);

@@ -25,6 +25,7 @@ pub mod pipe;
 pub mod procfs;
 pub mod readdir;
 mod ring;
+pub mod smaps;
 pub mod span;
 pub mod stat;
 pub mod sysfs;

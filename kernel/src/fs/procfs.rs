@@ -83,27 +83,6 @@ pub fn cpuinfo(out: &mut Text, cpus: usize) -> Result<()> {
     Ok(())
 }
 
-/// One name with its size in KiB on each line.
-///
-/// # Errors
-/// `ENOMEM`.
-pub fn sizes(out: &mut Text, sizes: &[(&str, u64)]) -> Result<()> {
-    for (name, kib) in sizes {
-        written(writeln!(out, "{:<16}{kib:>8} kB", Colon(name)))?;
-    }
-    Ok(())
-}
-
-/// A name with its colon, padded as one.
-struct Colon<'a>(&'a str);
-
-impl core::fmt::Display for Colon<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let width = f.width().unwrap_or(0).saturating_sub(self.0.len() + 1);
-        write!(f, "{}:{:width$}", self.0, "")
-    }
-}
-
 /// Identity and size of a process.
 ///
 /// # Errors
@@ -122,7 +101,7 @@ pub fn status(out: &mut Text, status: &Status<'_>) -> Result<()> {
 }
 
 /// The column, 0-based, that names in `maps` start at (Linux: fs/proc/task_mmu.c, `show_vma_header_prefix`).
-const NAME_COLUMN: usize = 73;
+pub(super) const NAME_COLUMN: usize = 73;
 
 /// One line of `maps`.
 ///
@@ -162,16 +141,12 @@ mod tests {
     }
 
     #[test]
-    fn counters_and_sizes_are_one_to_a_line() {
+    fn counters_are_one_to_a_line() {
         let counters = [("pgfault", 12), ("forks", u64::MAX)];
         assert_eq!(text(|out| vmstat(out, counters.into_iter())), "pgfault 12\nforks 18446744073709551615\n");
         assert_eq!(
             text(|out| meminfo(out, 524_288, 1024)),
             "MemTotal:         524288 kB\nMemFree:            1024 kB\nMemAvailable:       1024 kB\n"
-        );
-        assert_eq!(
-            text(|out| sizes(out, &[("Rss", 64), ("ContPteMapped", 0)])),
-            "Rss:                  64 kB\nContPteMapped:         0 kB\n"
         );
     }
 

@@ -14,6 +14,7 @@ use super::transfer::Transfer;
 use super::tree::Tree;
 use super::unpack::unpack;
 use crate::errno::{Errno, Result};
+use crate::mm::block_policy::{BlockPolicy, BlockSetting};
 use crate::mm::policy::{self, Setting};
 
 /// Writes newc entries one behind the other.
@@ -123,6 +124,7 @@ pub struct World {
     /// Long transfers end early.
     pub killed: bool,
     pub policy: Mutex<Option<(policy::Memory, Option<u8>, Setting)>>,
+    pub blocks: BlockPolicy,
 }
 
 impl Processes for World {
@@ -146,6 +148,10 @@ impl Environment for World {
 
     fn set_folio_policy(&self, memory: policy::Memory, order: Option<u8>, setting: Setting) {
         *self.policy.lock() = Some((memory, order, setting));
+    }
+
+    fn set_block_policy(&self, setting: BlockSetting, text: &[u8]) -> Result<()> {
+        self.blocks.set(setting, text).map_err(|_| Errno::EINVAL)
     }
 
     fn console_write(&self, bytes: &[u8]) {

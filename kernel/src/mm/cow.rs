@@ -1,16 +1,32 @@
 //! Write faults on present, write-protected pages: reuse what is ours alone, copy what is not.
+//!
+//! Neither stops at the page that was written. What is *reused*, because no mapping but ours is left of the folio,
+//! becomes writable by the block, still folded ([`super::refold`] sees to blocks that are not). What is *copied* is
+//! the aligned stretch around the page, up to the limit that the policy file `cow` sets ([`super::block_policy`]), as
+//! far as its entries map the same folio in step; it becomes one folio, and a whole block is installed folded.
+//!
+//! # Why a block and not a page
+//!
+//! A page copied by itself takes its block apart, for good unless all of it is copied once more: with 10 % of the
+//! pages written after each of 100 forks nothing is left folded. Copied by the block, the pages cost one fault, one
+//! TLBI and one update of the counts between them instead of 16, so that a process which writes to more than a few
+//! pages of a block pays less (`make bench`: `cow_copy`). One that writes to a single page of each block pays for
+//! copying 16 (`cow_copy_first`), in time and in memory; where that is the workload, `cow` takes `page`.
+//!
+//! The old translation is cleared and flushed before the copy is installed, or a CPU could go on reading the old
+//! frame while another writes to the new.
 
-use paging::batch::FolioSpan;
-use paging::contpte::{make_writable_ptes, ptep_clear_flush, ptep_get_raw, set_pte_at};
+use paging::batch::{FolioSpan, pte_batch_hint};
+use paging::contpte::{make_writable_ptes, ptep_clear_flush, ptep_get_raw, replace_ptes, set_pte_at};
 use paging::walk::PteRef;
-use paging::{CONT_PTES, Event, PAGE_SIZE, Pte};
+use paging::{CONT_PTES, Event, PAGE_SIZE, Pfn, Pte};
 
 use super::Mm;
 use super::fault::{FaultError, FaultResult};
 use super::frame::{Folio, Kind};
 use super::machine::Machine;
 use super::space::AddressSpace;
-use super::vma::{Prot, Vma, VmaFlags};
+use super::vma::{Vma, VmaFlags};
 
 impl AddressSpace {
     /// A write to a page whose entry `pte` at `at` is present but not writable, in a VMA that permits writes.
@@ -26,14 +42,33 @@ impl AddressSpace {
             return Ok(());
         }
         vma.flags |= VmaFlags::HAS_ANON;
-        if !pte.is_special() {
-            let folio = mm.frames.folio(pte.pfn());
-            if folio.kind == Kind::Anon && mm.maps_all_of(vma, at, pte, folio) {
-                mm.count(Event::CowReuse);
+        if pte.is_special() {
+            return self.replace_zero_page(mm, at, pte);
+        }
+        let folio = mm.frames.folio(pte.pfn());
+        if folio.kind == Kind::Anon && mm.maps_all_of(vma, at, pte, folio) {
+            mm.count(Event::CowReuse);
+            if !mm.blocks.reuses_blocks() {
+                make_writable_ptes(&mm.machine, self.context.asid(), at, 1);
+            } else if pte.is_cont() || !self.refold_reused(mm, at, pte, folio) {
+                let vma = self.vmas.find(at.va()).ok_or(FaultError::MapErr)?;
                 let (first, nr) = mm.reusable_run(vma, at, pte, folio.span());
                 make_writable_ptes(&mm.machine, self.context.asid(), first, nr);
-                return Ok(());
             }
+            return Ok(());
+        }
+        if self.collapse_written_block(mm, at, pte, folio) {
+            return Ok(());
+        }
+        self.copy_written(mm, at, pte, folio)
+    }
+
+    /// The first write to a page that was only read so far, whose entry `pte` maps the zero page.
+    fn replace_zero_page<M: Machine>(&mut self, mm: &Mm<M>, at: PteRef, pte: Pte) -> FaultResult {
+        let vma = self.vmas.find_mut(at.va()).ok_or(FaultError::MapErr)?;
+        if mm.refill_hole(vma, self.context.asid(), at) {
+            self.rss += 1;
+            return Ok(());
         }
         self.copy_page(mm, at, pte, true)
     }
@@ -62,33 +97,65 @@ impl AddressSpace {
             mm.count(Event::CowCopy);
             mm.copy(copy, pte.pfn(), 1);
         }
-        if vma.prot.contains(Prot::EXEC) {
-            mm.machine.sync_icache(copy.addr(), PAGE_SIZE as usize);
-        }
-        mm.frames.set_first_mappings(copy, 1);
+        mm.finish_copy(vma, copy, 1);
         set_pte_at(&mm.machine, self.context.asid(), at, new, Some(mm.frames.folio(copy).span()));
         if !pte.is_special() {
             mm.folio_remove_mappings(mm.frames.folio(pte.pfn()).head, 1);
         }
         Ok(())
     }
+
+    /// Gives this address space its own copy of the page at `at` and of what may be copied with it.
+    fn copy_written<M: Machine>(&mut self, mm: &Mm<M>, at: PteRef, pte: Pte, folio: Folio) -> FaultResult {
+        let vma = self.vmas.find(at.va()).ok_or(FaultError::MapErr)?;
+        let mut order = mm.copied_order(vma, at, pte, folio.span());
+        let copy = loop {
+            match mm.alloc_anon(order, self.owner) {
+                Some(copy) => break copy,
+                None if order == 0 => return Err(FaultError::Oom),
+                // Less memory, less of it; at last the one page without which nothing goes on.
+                None => {
+                    mm.count(Event::CowFallback);
+                    order -= 1;
+                }
+            }
+        };
+        let nr = 1 << order;
+        let first = PteRef::in_table_of(at, at.va().align_down(PAGE_SIZE << order));
+        let source = Pfn::new(pte.pfn().get() - first.va().pages_to(at.va()) as u64);
+        mm.count(Event::CowCopy);
+        mm.copy(copy, source, nr as u64);
+        mm.finish_copy(vma, copy, nr);
+        let new = vma.pte(copy).mkwrite().mkdirty();
+        replace_ptes(&mm.machine, self.context.asid(), first, new, nr);
+        mm.folio_remove_mappings(folio.head, nr as u32);
+        Ok(())
+    }
 }
 
 impl<M: Machine> Mm<M> {
+    /// Makes the fresh folio at `head`, filled with what `nr` pages of `vma` are to hold, ready to be mapped there.
+    pub(super) fn finish_copy(&self, vma: &Vma, head: Pfn, nr: usize) {
+        self.sync_if_exec(vma, head, nr);
+        self.frames.set_first_mappings(head, nr as u32);
+    }
+
     /// Whether this address space maps the anonymous folio alone, of which `pte`, the entry at `at` in `vma`, maps a
-    /// page: then no other process sees what is written to it. All mappings must be found around `at`. Looks only where
-    /// the folio lies if it was never moved; a mapping elsewhere makes the answer "no", which costs a copy, not
-    /// correctness.
+    /// page: then no other process sees what is written to it.
     ///
     /// Pinned, it is always this address space's alone ([`pin`](super::pin)), wherever it is mapped; and it must not
     /// be copied: whoever pinned it would be left with a frame that the process no longer writes to. Who pinned it
     /// sees what is written, and is meant to.
     pub(super) fn maps_all_of(&self, vma: &Vma, at: PteRef, pte: Pte, folio: Folio) -> bool {
+        self.frames.counts(folio.head).pins > 0 || self.finds_all_of(vma, at, pte, folio)
+    }
+
+    /// Whether all references to the folio are mappings of it around `at`, whose entry is `pte`, in `vma`. Looks only
+    /// where the folio lies if it was never moved; a mapping elsewhere makes the answer "no", which costs a copy, not
+    /// correctness.
+    pub(super) fn finds_all_of(&self, vma: &Vma, at: PteRef, pte: Pte, folio: Folio) -> bool {
         let counts = self.frames.counts(folio.head);
-        if counts.pins > 0 {
-            return true;
-        }
-        if counts.others != 0 || counts.maps as u64 > folio.span().pages {
+        if counts.refs() != counts.maps as u64 || counts.maps as u64 > folio.span().pages {
             return false;
         }
         let before = ((pte.pfn().get() - folio.head.get()) as usize)
@@ -103,7 +170,7 @@ impl<M: Machine> Mm<M> {
             let entry = ptep_get_raw(&self.machine, here);
             let expected = pte.pfn().get() - before as u64 + index as u64;
             let is_ours = entry.is_present() && entry.pfn().get() == expected;
-            let nr = if is_ours { paging::batch::pte_batch_hint(here, entry) } else { 1 };
+            let nr = if is_ours { pte_batch_hint(here, entry) } else { 1 };
             mapped += if is_ours { nr.min(before + behind - index) } else { 0 };
             index += nr;
         }
@@ -118,20 +185,60 @@ impl<M: Machine> Mm<M> {
         if pte.is_cont() && block.va() >= vma.start && block.add(CONT_PTES - 1).va() < vma.end {
             return (block, CONT_PTES);
         }
-        let matches = |index: usize| {
-            let here = block.add(index);
-            let entry = ptep_get_raw(&self.machine, here);
-            let in_vma = here.va() >= vma.start && here.va() < vma.end;
-            let pfn = (pte.pfn().get() + index as u64).wrapping_sub(at.cont_index() as u64);
-            in_vma
-                && entry.is_valid()
-                && entry.pfn().get() == pfn
-                && folio.covers(entry.pfn(), 1)
-                && entry.block_attributes() == pte.block_attributes()
+        let (before, behind) = self.run_in_step(vma, at, pte, folio, CONT_PTES);
+        (PteRef::in_table_of(at, at.va().sub_pages(before)), before + behind)
+    }
+
+    /// log2 of how many pages are copied with the page at `at`, whose entry is `pte`: as many as the policy permits, in
+    /// an aligned stretch all of whose entries map `folio`, in step and write-protected alike. Holes and pages that
+    /// were copied before end it: what is left of a block is copied by halves, quarters and so on.
+    fn copied_order(&self, vma: &Vma, at: PteRef, pte: Pte, folio: FolioSpan) -> u8 {
+        let limit = if vma.flags.contains(VmaFlags::NOHUGEPAGE) { 0 } else { self.blocks.cow_order() };
+        let limit = limit.min(paging::PTES_PER_TABLE.trailing_zeros() as u8);
+        if limit == 0 {
+            return 0;
+        }
+        let (before, behind) = self.run_in_step(vma, at, pte, folio, 1 << limit);
+        let fits = |order: &u8| {
+            let in_stretch = at.va().align_down(PAGE_SIZE << order).pages_to(at.va());
+            in_stretch <= before && (1 << order) - in_stretch <= behind
         };
-        let here = at.cont_index();
-        let first = (0..here).rev().take_while(|index| matches(*index)).last().unwrap_or(here);
-        let last = (here + 1..CONT_PTES).take_while(|index| matches(*index)).last().unwrap_or(here);
-        (block.add(first), last + 1 - first)
+        (1..=limit).rev().find(fits).unwrap_or(0)
+    }
+
+    /// How many entries before `at`, and how many from it on, map `folio` in step with `at`, whose entry is `pte`,
+    /// and with the same attributes, without a gap; at most those of the aligned `window` (a power of two of pages)
+    /// around it, and only in `vma`.
+    fn run_in_step(
+        &self,
+        vma: &Vma,
+        at: PteRef,
+        pte: Pte,
+        folio: FolioSpan,
+        window: usize,
+    ) -> (usize, usize) {
+        let start = at.va().align_down(window as u64 * PAGE_SIZE);
+        let end = start.add(window as u64 * PAGE_SIZE).min(vma.end);
+        let most_before =
+            start.max(vma.start).pages_to(at.va()).min((pte.pfn().get() - folio.first.get()) as usize);
+        let most_behind = at.va().pages_to(end).min(folio.left_from(pte.pfn()));
+        let matching = |here: PteRef, pfn: u64| {
+            let entry = ptep_get_raw(&self.machine, here);
+            let alike = entry.mknoncont().block_attributes() == pte.mknoncont().block_attributes();
+            (entry.is_valid() && entry.pfn().get() == pfn && alike).then_some(entry)
+        };
+        let mut behind = pte_batch_hint(at, pte);
+        while behind < most_behind {
+            let here = at.add(behind);
+            let Some(entry) = matching(here, pte.pfn().get() + behind as u64) else { break };
+            behind += pte_batch_hint(here, entry);
+        }
+        let mut before = if pte.is_cont() { at.cont_index() } else { 0 };
+        while before < most_before {
+            let here = PteRef::in_table_of(at, at.va().sub_pages(before + 1));
+            let Some(entry) = matching(here, pte.pfn().get() - before as u64 - 1) else { break };
+            before += 1 + if entry.is_cont() { here.cont_index() } else { 0 };
+        }
+        (before.min(most_before), behind.min(most_behind))
     }
 }

@@ -147,6 +147,10 @@ impl AddressSpace {
         let mut order = wanted;
         loop {
             order = mm.largest_fit(vma, at, order);
+            if order == 0 && mm.refill_hole(vma, self.context.asid(), at) {
+                self.rss += 1;
+                return Ok(());
+            }
             if let Some(head) = mm.alloc_anon(order, self.owner) {
                 let nr = 1usize << order;
                 let first = PteRef::in_table_of(at, at.va().align_down(nr as u64 * PAGE_SIZE));

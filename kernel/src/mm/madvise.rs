@@ -33,6 +33,7 @@ impl AddressSpace {
                 | linux::MADV_KEEPONFORK
                 | linux::MADV_COLD
                 | linux::MADV_PAGEOUT
+                | linux::MADV_COLLAPSE
                 | linux::MADV_POPULATE_READ
                 | linux::MADV_POPULATE_WRITE
         );
@@ -80,6 +81,7 @@ impl AddressSpace {
             linux::MADV_POPULATE_READ | linux::MADV_POPULATE_WRITE if mapped => {
                 self.populate(mm, start, end, advice == linux::MADV_POPULATE_WRITE)?;
             }
+            linux::MADV_COLLAPSE => self.collapse(mm, start, end)?,
             // Hints about order of use and about reclaim, which there is none of.
             _ => {}
         }

@@ -20,7 +20,9 @@
 //! with interrupts masked and needs no lock.
 
 pub mod asid;
+pub mod block_policy;
 pub mod buddy;
+pub mod collapse;
 pub mod counts;
 pub mod cow;
 pub mod fault;
@@ -40,6 +42,8 @@ pub mod pin;
 pub mod pmd;
 pub mod policy;
 pub mod protect;
+pub mod refold;
+pub mod smaps;
 pub mod space;
 pub mod stats;
 pub mod unmap;
@@ -55,6 +59,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use paging::{Event, PAGE_SIZE, Pfn, PhysAddr};
 
 use asid::AsidAllocator;
+use block_policy::BlockPolicy;
 use buddy::Buddy;
 use frame::{Folio, FrameTable, Kind, MAX_ORDER};
 use pcp::Caches;
@@ -87,6 +92,8 @@ pub struct Mm<M> {
     pub policy: Policy,
     /// Which folio sizes shared memory gets.
     pub shmem_policy: Policy,
+    /// What keeps contpte blocks whole.
+    pub blocks: BlockPolicy,
     /// Address space identifiers.
     pub asids: AsidAllocator,
     /// Whether fork copies PTEs in batches; off only to show what batching buys.
@@ -113,6 +120,7 @@ impl<M: Machine> Mm<M> {
             frames: FrameTable::EMPTY,
             policy: Policy::anon(),
             shmem_policy: Policy::shmem(),
+            blocks: BlockPolicy::new(),
             asids: AsidAllocator::new(8),
             batching: AtomicBool::new(true),
             buddy: spin::Mutex::new(Buddy::new()),

@@ -37,6 +37,7 @@ impl AddressSpace {
         }
         flush.flush(&mm.machine, self.asid());
         self.vmas.change(start, end, |vma| vma.prot = prot);
+        self.refold_range(mm, start, end);
         Ok(())
     }
 

@@ -37,6 +37,14 @@ pub fn find(pid: u32) -> Option<Pinned> {
     Some(Pinned(task))
 }
 
+/// The process with the smallest number above `after`, alive or zombie.
+pub fn next_process(after: u32) -> Option<Pinned> {
+    let table = TABLE.lock();
+    let task = table.iter().filter(|task| task.pid().get() > after).min_by_key(|task| task.pid().get())?;
+    task.pins.fetch_add(1, Relaxed); // as in `find`
+    Some(Pinned(task))
+}
+
 /// The smallest process number not below `from` that is in use, zombies included.
 pub fn next_pid(from: u32) -> Option<u32> {
     let table = TABLE.lock();

@@ -65,7 +65,7 @@ pub use current::*;
 pub use {
     fault::{uaccess_fault, user_fault},
     init::spawn_init,
-    inspect::{Pinned, find, next_pid},
+    inspect::{Pinned, find, next_pid, next_process},
     kill::{kill_pending, raise_sigpipe},
     process::Process,
     sched::{before_user_return, run, timer_tick, yield_now},

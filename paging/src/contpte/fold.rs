@@ -21,41 +21,13 @@
 //! translates that address, of either form (IVNXYF). Until then both translate equally, so no operation that flushes
 //! what it changes needs to know of them.
 
-use super::set::may_cont;
 use super::{ptep_get_raw, set_pte, update};
-use crate::batch::FolioSpan;
 use crate::desc::Pte;
 use crate::event::Event;
 use crate::flush::issue_range;
 use crate::granule::CONT_PTES;
 use crate::mmu::{Asid, Barrier, Mmu};
 use crate::walk::PteRef;
-
-/// Folds the block around `at`, whose entry is `pte`, if `at` is its last entry and all are what a block needs:
-/// consecutive frames of one folio, aligned, equal but for AF and dirty state. Trying only at the last entry keeps
-/// the cost of filling a block entry by entry to one look.
-pub(super) fn try_fold<M: Mmu>(mmu: &M, asid: Asid, at: PteRef, pte: Pte, folio: FolioSpan) {
-    let last = CONT_PTES - 1;
-    // The frame's place in its block must be the entry's, so that the first frame is aligned.
-    if at.cont_index() != last || pte.pfn().get() & last as u64 != last as u64 {
-        return;
-    }
-    let first = pte.mknoncont().rewind(last as u64);
-    if !may_cont(first) || !folio.covers(first.pfn(), CONT_PTES as u64) {
-        return;
-    }
-    let block = at.cont_start();
-    let matches = |index: usize| {
-        let entry = ptep_get_raw(mmu, block.add(index));
-        entry.is_valid()
-            && entry.pfn() == first.pfn().add(index as u64)
-            && entry.block_attributes() == first.block_attributes()
-    };
-    if (0..CONT_PTES).all(matches) {
-        mmu.count(Event::Fold, 1);
-        convert(mmu, asid, block, first.mkcont());
-    }
-}
 
 /// Takes apart the block around `at` if it is folded: the same translations, without the bit. Nothing is left for
 /// the caller to flush.
@@ -81,7 +53,7 @@ pub(super) fn unfold_ends<M: Mmu>(mmu: &M, asid: Asid, at: PteRef, nr: usize) {
 
 /// Replaces the entries of a block by ones that map the same frames from `first` on, with another contiguous bit.
 /// An address space that never ran is in no TLB, so that nothing needs to be flushed.
-fn convert<M: Mmu>(mmu: &M, asid: Asid, block: PteRef, first: Pte) {
+pub(super) fn convert<M: Mmu>(mmu: &M, asid: Asid, block: PteRef, first: Pte) {
     let in_place = mmu.features().bbm_level >= 2;
     if in_place {
         mmu.count(Event::FoldNoTlbi, 1);

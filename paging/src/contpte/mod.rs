@@ -5,7 +5,8 @@
 //! plain PTEs and ranges of them; whether a block is *folded* (has the bit) is decided here, and a contiguous bit in
 //! an entry that a caller passes is ignored:
 //!
-//! - [`set_ptes`] writes whole blocks folded; [`set_pte_at`] folds when the last entry of a block is set.
+//! - [`set_ptes`] writes whole blocks folded; [`set_pte_at`] folds when the last entry of a block is set, and
+//!   [`try_fold_block`] wherever a block may have become whole again.
 //! - Operations on single entries or parts of blocks *unfold* them first ([`fold`]).
 //! - Operations on whole blocks leave them folded. That is legal for changes of permission and for clearing:
 //!   while the entries of a block differ in permission, hardware uses one of the programmed values, never a mixture
@@ -27,6 +28,8 @@ pub mod clear;
 pub mod fold;
 pub mod get;
 pub mod protect;
+pub mod refold;
+pub mod replace;
 pub mod set;
 pub mod young;
 
@@ -35,6 +38,8 @@ pub use clear::{clear_full_ptes, get_and_clear_full_ptes, pte_clear, ptep_clear_
 pub use fold::unfold;
 pub use get::{ptep_get, ptep_get_lockless, ptep_get_raw};
 pub use protect::{modify_prot_ptes, ptep_set_wrprotect, wrprotect_ptes};
+pub use refold::{block_of, try_fold_block, try_fold_writable};
+pub use replace::replace_ptes;
 pub use set::{set_pte_at, set_ptes};
 pub use young::{Forget, clear_young_dirty_ptes, ptep_clear_flush_young, ptep_test_and_clear_young};
 

@@ -1,6 +1,6 @@
 //! Writing entries where none were.
 
-use super::fold::try_fold;
+use super::refold::try_fold_block;
 use super::{ptep_get_raw, set_pte};
 use crate::batch::FolioSpan;
 use crate::desc::Pte;
@@ -36,8 +36,11 @@ pub fn set_ptes<M: Mmu>(mmu: &M, at: PteRef, pte: Pte, nr: usize) {
 /// `folio` is the folio of the frame, if it has one.
 pub fn set_pte_at<M: Mmu>(mmu: &M, asid: Asid, at: PteRef, pte: Pte, folio: Option<FolioSpan>) {
     set_ptes(mmu, at, pte, 1);
-    if let Some(folio) = folio {
-        try_fold(mmu, asid, at, pte, folio);
+    // Trying only at the last entry keeps the cost of filling a block entry by entry to one look.
+    if let Some(folio) = folio
+        && at.cont_index() == CONT_PTES - 1
+    {
+        try_fold_block(mmu, asid, at, folio);
     }
 }
 

@@ -329,3 +329,53 @@ fn clearing_one_entry_of_a_block_unfolds_and_returns_what_was_noted() {
     table.no_stray_cont_bits();
     assert_eq!(table.tlbis(), 2, "the block for the unfold, then the page");
 }
+
+#[test]
+fn a_block_that_became_equal_again_folds_whichever_entry_was_last() {
+    let table = Table::folded();
+    unfold(&table.sim, ASID, table.at(0));
+    table.sim.clear_ops();
+    assert!(try_fold_block(&table.sim, ASID, table.at(5), FOLIO));
+    table.assert_break_before_make();
+    assert_eq!(table.folded_blocks(), [true; 4]);
+    assert_eq!(table.tlbis(), 1);
+    assert!(!try_fold_block(&table.sim, ASID, table.at(5), FOLIO), "nothing left to do");
+    assert_eq!(table.tlbis(), 1);
+}
+
+#[test]
+fn unequal_entries_holes_and_foreign_pages_are_not_folded() {
+    type Change = fn(Pte) -> Pte;
+    let unequal: [(usize, Change); 5] = [
+        (3, Pte::wrprotect),
+        (CONT_PTES - 1, Pte::mkexec),
+        (0, |_| Pte::NONE),
+        (CONT_PTES - 2, |pte| pte.advance(1)),
+        (1, Pte::mkprotnone),
+    ];
+    for (index, change) in unequal {
+        let table = Table::folded();
+        unfold(&table.sim, ASID, table.at(0));
+        let old = ptep_clear_flush(&table.sim, ASID, table.at(index));
+        table.sim.store(table.at(index).desc(), change(old).raw());
+        assert!(!try_fold_block(&table.sim, ASID, table.at(5), FOLIO), "entry {index}");
+        let writes_differ = change(old) == old.wrprotect();
+        assert_eq!(try_fold_writable(&table.sim, ASID, table.at(5), FOLIO), writes_differ, "entry {index}");
+    }
+    let table = Table::folded();
+    unfold(&table.sim, ASID, table.at(0));
+    let short = FolioSpan { first: FRAME, pages: CONT_PTES as u64 - 1 };
+    assert!(!try_fold_block(&table.sim, ASID, table.at(5), short), "half of it is another folio's");
+}
+
+#[test]
+fn a_block_folded_writable_is_writable_dirty_and_young_throughout() {
+    let table = Table::folded();
+    wrprotect_ptes(&table.sim, ASID, table.at(0), CONT_PTES / 2);
+    table.sim.clear_ops();
+    assert!(try_fold_writable(&table.sim, ASID, table.at(CONT_PTES - 1), FOLIO));
+    table.assert_break_before_make();
+    assert!(
+        (0..CONT_PTES).map(|i| table.get(i)).all(|pte| pte.is_cont() && pte.is_hw_dirty() && pte.is_young())
+    );
+}

@@ -117,8 +117,9 @@ fn a_write_after_the_child_is_gone_reuses_the_whole_block_folded() {
 }
 
 #[test]
-fn a_write_while_the_child_lives_copies_and_leaves_the_rest_shared() {
+fn a_page_copied_while_the_child_lives_leaves_the_rest_shared() {
     let mm = machine();
+    blocks(&mm, 0, true, false);
     leaks_nothing(&mm, || {
         let mut parent = Process::new(&mm);
         parent.map_anon(BASE, BLOCK);

@@ -1,6 +1,8 @@
 //! Host tests of memory management as a whole: what processes see, what the tables hold, and that nothing leaks.
 
 mod areas;
+mod collapse;
+mod decay;
 mod exhaustion;
 mod exhaustive;
 mod fork;
@@ -12,6 +14,7 @@ mod pmd;
 mod random;
 mod world;
 
+use super::block_policy::BlockSetting;
 use super::policy::{BLOCK_ORDER, Setting};
 use super::testing::{HostMachine, Process};
 use super::{Mm, frame::MAX_ORDER};
@@ -38,6 +41,14 @@ fn only_order(mm: &Mm<HostMachine>, order: u8) {
     (1..=MAX_ORDER).for_each(|size| {
         mm.policy.set(size, if size == order { Setting::Always } else { Setting::Never });
     });
+}
+
+/// Sets what write faults do: copy at most 2 to the power `cow` of pages, reuse blocks or pages, fold again or not.
+fn blocks(mm: &Mm<HostMachine>, cow: u8, reuse: bool, refold: bool) {
+    let bytes = std::format!("{}", paging::PAGE_SIZE << cow);
+    mm.blocks.set(BlockSetting::Cow, bytes.as_bytes()).unwrap();
+    mm.blocks.set(BlockSetting::Reuse, if reuse { b"block" } else { b"page" }).unwrap();
+    mm.blocks.set(BlockSetting::Refold, if refold { b"always" } else { b"never" }).unwrap();
 }
 
 /// Runs `f`, which must leave as many frames free as it found.

@@ -2,12 +2,12 @@
 
 use std::vec::Vec;
 
-use linux_raw_sys::general::MADV_DONTNEED;
+use linux_raw_sys::general::{MADV_COLLAPSE, MADV_DONTNEED};
 use paging::{Level, Pfn};
 
 use super::areas::{Area, AreaOp, Areas};
 use super::naive::{Naive, PAGES};
-use super::{BLOCK, BLOCK_ORDER, PAGE, STEP, only_order};
+use super::{BLOCK, BLOCK_ORDER, PAGE, STEP, blocks, only_order};
 use crate::mm::frame::Kind;
 use crate::mm::machine::Machine;
 use crate::mm::testing::{HostMachine, Process};
@@ -40,6 +40,8 @@ impl Stretch {
 pub enum Op {
     /// Anonymous memory gets folios of this order from here on.
     FolioOrder(u8),
+    /// Write faults copy at most 2 to this power of pages, reuse blocks or pages, and fold blocks again or not.
+    CowPolicy(u8, bool, bool),
     /// What follows runs on this CPU.
     OnCpu(usize),
     /// mmap of private anonymous memory, MAP_FIXED.
@@ -50,6 +52,8 @@ pub enum Op {
     Protect(usize, Stretch, u8),
     /// madvise(MADV_DONTNEED).
     Discard(usize, Stretch),
+    /// madvise(MADV_COLLAPSE).
+    Collapse(usize, Stretch),
     /// A load from a page.
     Read(usize, usize),
     /// A store to a page.
@@ -93,6 +97,7 @@ impl<'m> World<'m> {
     /// One process, with shared memory and a file mapped and the private area empty.
     pub fn new(mm: &'m Mm<HostMachine>) -> Self {
         only_order(mm, BLOCK_ORDER);
+        blocks(mm, BLOCK_ORDER, true, true);
         mm.machine.run_on(0);
         let mut first = Process::new(mm);
         surround(&mut first);
@@ -109,6 +114,7 @@ impl<'m> World<'m> {
         let at = |number: usize| number % alive;
         match op {
             Op::FolioOrder(order) => only_order(mm, order),
+            Op::CowPolicy(order, reuse, refold) => blocks(mm, order, reuse, refold),
             Op::OnCpu(cpu) => {
                 mm.drain_caches(); // this CPU goes idle
                 mm.machine.run_on(cpu);
@@ -140,6 +146,13 @@ impl<'m> World<'m> {
                 // ENOMEM where part of it is not mapped; the rest is discarded all the same.
                 let _ = real.space.madvise(mm, addr, len, MADV_DONTNEED);
                 naive.discard(stretch.range());
+            }
+            Op::Collapse(number, stretch) => {
+                let (real, _) = &mut self.processes[at(number)];
+                real.enter();
+                let (addr, len) = stretch.bytes();
+                // Whether or not anything could be done: what a process sees is the same.
+                let _ = real.space.madvise(mm, addr, len, MADV_COLLAPSE);
             }
             Op::Read(number, page) => self.compare(at(number), page % PAGES),
             Op::Write(number, page) => self.write(at(number), page % PAGES, value),

@@ -24,7 +24,11 @@ impl Display for Line<'_> {
             f,
             r#"@json {{"op":"{op}","folio_kib":{kib},"block":{block},"region_mib":{region_mib},"pages":{pages},"#
         )?;
-        write!(f, r#""unit":"{}","instructions":{cost},"per_page":{per_page},"events":{{"#, self.unit)?;
+        write!(f, r#""unit":"{}","instructions":{cost},"per_page":{per_page},"#, self.unit)?;
+        if let Some(percent) = self.row.contpte {
+            write!(f, r#""contpte_percent":{percent},"#)?;
+        }
+        f.write_str(r#""events":{"#)?;
         for (i, (name, value)) in self.row.events.iter().enumerate() {
             write!(f, r#"{}"{name}":{value}"#, if i == 0 { "" } else { "," })?;
         }
@@ -79,6 +83,13 @@ mod tests {
              \"instructions\":101234,\"per_page\":5.996,\"events\":{\"pte_stores\":32768,\"tlbi_asid\":1,\
              \"dsb_ishst\":2,\"dsb_ish\":1,\"fork_batches\":1024}}"
         );
+    }
+
+    #[test]
+    fn what_is_folded_is_told_where_it_is_known() {
+        let row = Row { contpte: Some(Milli(97_656)), ..crate::row::sample() };
+        let line = Line { row: &row, unit: "instructions" }.to_string();
+        assert!(line.contains(r#""per_page":5.996,"contpte_percent":97.656,"events":{"pte"#), "{line}");
     }
 
     #[test]

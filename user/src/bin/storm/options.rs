@@ -26,11 +26,13 @@ pub enum Op {
     Live,
     /// Many forks, one after another.
     Storm,
+    /// Rounds of forks and random writes: do blocks stay folded?
+    Decay,
     /// Forks while memory runs out.
     Oom,
 }
 
-const OPS: [(&str, Op); 10] = [
+const OPS: [(&str, Op); 11] = [
     ("fork", Op::Fork),
     ("exit", Op::Exit),
     ("wait", Op::Wait),
@@ -40,6 +42,7 @@ const OPS: [(&str, Op); 10] = [
     ("fork2", Op::Fork2),
     ("live", Op::Live),
     ("storm", Op::Storm),
+    ("decay", Op::Decay),
     ("oom", Op::Oom),
 ];
 
@@ -56,6 +59,25 @@ const DEFAULT: [Folio; 6] = [
     Folio::BLOCK,
 ];
 
+/// A word to be written to a policy file; the kernel says whether it knows it.
+#[derive(Clone, Copy, Debug)]
+struct Word {
+    bytes: [u8; 12],
+    len: usize,
+}
+
+impl Word {
+    fn new(word: &str) -> Option<Word> {
+        let mut bytes = [0; 12];
+        bytes.get_mut(..word.len())?.copy_from_slice(word.as_bytes());
+        (!word.is_empty()).then_some(Word { bytes, len: word.len() })
+    }
+
+    fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.bytes[..self.len]).unwrap_or("")
+    }
+}
+
 /// What the command line asks for.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -68,6 +90,9 @@ pub struct Options {
     pub reps: u64,
     /// Children alive at once.
     pub live: u64,
+    /// Rounds of [`Op::Decay`].
+    pub rounds: u64,
+    blocks: [Option<Word>; 3],
     forks: Option<u64>,
     /// Frames that may be missing after [`Op::Oom`].
     pub slack: u64,
@@ -96,9 +121,11 @@ impl Default for Options {
             mib: 64,
             sizes,
             sizes_len: DEFAULT.len(),
-            ops: !(1 << Op::Oom as u8),
+            ops: !(1 << Op::Oom as u8 | 1 << Op::Decay as u8),
             reps: 3,
             live: 32,
+            rounds: 100,
+            blocks: [None; 3],
             forks: None,
             slack: 0,
             json: false,
@@ -132,6 +159,10 @@ impl Options {
                 "--ops" => options.set_ops(value),
                 "--reps" => within(1, 1000).map(|n| options.reps = n),
                 "--live" => within(1, 100_000).map(|n| options.live = n),
+                "--rounds" => within(1, 1_000_000).map(|n| options.rounds = n),
+                "--cow" => options.set_block_policy(0, value),
+                "--reuse" => options.set_block_policy(1, value),
+                "--refold" => options.set_block_policy(2, value),
                 "--forks" => within(1, 100_000_000).map(|n| options.forks = Some(n)),
                 "--slack" => within(0, 1 << 20).map(|n| options.slack = n),
                 "--json" if word == name => {
@@ -171,6 +202,17 @@ impl Options {
     /// Whether anything is measured folio size by folio size.
     pub fn wants_sizes(&self) -> bool {
         OPS.iter().any(|(_, op)| *op != Op::Oom && self.wants(*op))
+    }
+
+    /// What is to be written to the kernel's files `cow`, `reuse` and `refold` before anything is measured; `None`: left
+    /// as it is.
+    pub fn block_policy(&self) -> [Option<&str>; 3] {
+        self.blocks.each_ref().map(|word| word.as_ref().map(Word::as_str))
+    }
+
+    fn set_block_policy(&mut self, file: usize, value: &str) -> Result<(), &'static str> {
+        self.blocks[file] = Some(Word::new(value).ok_or("a word of at most 12 letters is missing")?);
+        Ok(())
     }
 
     /// Forks in the storm.
@@ -240,6 +282,14 @@ mod tests {
     }
 
     #[test]
+    fn words_for_the_block_policy_are_kept() {
+        let options = parse("--cow=262144 --refold=never --ops=decay --rounds=7").unwrap();
+        assert_eq!(options.block_policy(), [Some("262144"), None, Some("never")]);
+        assert!(options.wants(Op::Decay) && options.wants_sizes() && options.rounds == 7);
+        assert!(!Options::default().wants(Op::Decay));
+    }
+
+    #[test]
     fn complaints_name_the_word() {
         for word in [
             "--mib=3",
@@ -254,6 +304,9 @@ mod tests {
             "--reps=0",
             "--live=0",
             "--json=1",
+            "--rounds=0",
+            "--cow=",
+            "--reuse=everything-there-is",
             "--nope",
             "fork",
         ] {

@@ -82,6 +82,9 @@ impl Report {
                 self.titles_due = false;
             }
             println!("{}", table::Line(row));
+            if let Some(percent) = row.contpte {
+                println!("      {:<15} {percent} % of the region contpte-mapped", "");
+            }
         }
         if self.json {
             println!("{}", json::Line { row, unit: self.unit });
@@ -126,6 +129,14 @@ impl Report {
         if batching && (unfolded != 0 || parent < before || child < before) {
             self.failure(folio, &Failure { what: "fork unfolded blocks", errno: None });
         }
+        self.titles_due = false;
+    }
+
+    /// Prints how much of the region is still mapped by contpte blocks after `rounds` of forks and writes.
+    pub fn kept(&mut self, folio: Folio, rounds: u64, percent: Milli) {
+        self.note(format_args!(
+            "{folio:>5} after {rounds} rounds of forks and writes {percent} % contpte-mapped"
+        ));
         self.titles_due = false;
     }
 

@@ -21,6 +21,8 @@ pub struct Row {
     pub fixed: u64,
     /// What the kernel counted over the window.
     pub events: Counters,
+    /// How much of the region is mapped by contpte blocks at the window's end, in per cent, where that is measured.
+    pub contpte: Option<Milli>,
 }
 
 impl Row {
@@ -36,7 +38,7 @@ impl Row {
 }
 
 /// Thousandths as a decimal number with three places.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Milli(pub i64);
 
 impl core::fmt::Display for Milli {
@@ -59,6 +61,7 @@ pub(crate) fn sample() -> Row {
         events: Counters::parse(
             b"pte_stores 32768\ntlbi_asid 1\ndsb_ish 1\ndsb_ishst 2\nfork_batches 1024\n",
         ),
+        contpte: None,
     }
 }
 

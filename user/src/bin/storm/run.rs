@@ -1,6 +1,6 @@
 //! The program's course: options, each folio size in turn, out-of-memory, summary.
 
-use user::policy::Policy;
+use user::policy::{BlockPolicy, Policy};
 use user::rt::start::Args;
 use user::sys::memory::page_size;
 use user::sys::{Errno, time};
@@ -21,10 +21,14 @@ usage: storm [OPTION]...
   --mib=N       size of the region in MiB, even (64)
   --sizes=LIST  folio sizes in KiB, powers of two from 4 to 2048, mapped by PTEs; `block`: 2 MiB mapped
                 by one block descriptor (4,16,64,512,2048,block)
-  --ops=LIST    of fork,exit,wait,cow,munmap,populate,fork2,live,storm,oom (all but oom)
+  --ops=LIST    of fork,exit,wait,cow,munmap,populate,fork2,live,storm,decay,oom (all but decay and oom)
   --reps=N      repetitions, of which the cheapest counts (3)
   --live=N      children alive at once (32)
   --forks=N     forks in the storm (200) and with oom (10000)
+  --rounds=N    rounds of forks and random writes with decay (100)
+  --cow=WORD    what a copy-on-write fault copies meanwhile: page, block, or up to so many bytes (as it is)
+  --reuse=WORD  what a write takes over when the child is gone: page or block (as it is)
+  --refold=WORD whether blocks are folded again: always or never (as it is)
   --slack=N     frames that may be missing after oom (0)
   --json        also print a JSON line for each measurement, prefixed by `@json `
   --quiet       no table
@@ -53,6 +57,12 @@ pub fn main(args: Args) -> i32 {
         }
     };
     let mut report = Report::new(&options, &bench.clock);
+    let blocks = BlockPolicy::save();
+    if let Err(errno) = blocks.set(options.block_policy()) {
+        report.failure(Folio::BLOCK, &Failure { what: "set what keeps blocks folded", errno: Some(errno) });
+        blocks.restore();
+        return report.finish();
+    }
     if options.wants_sizes() {
         let policy = Policy::save();
         for &folio in options.sizes() {
@@ -68,6 +78,7 @@ pub fn main(args: Args) -> i32 {
     {
         report.failure(Folio::pages(64), &failure);
     }
+    blocks.restore();
     report.finish()
 }
 
@@ -117,6 +128,9 @@ fn measure(context: &Context<'_>, policy: &Policy, report: &mut Report) -> Measu
     if options.wants(Op::Storm) {
         report.progress(context.folio, "storm");
         per_fork = Some(ops::live::storm(context, &fixed, report)?);
+    }
+    if options.wants(Op::Decay) {
+        ops::decay::measure(context, report)?;
     }
     report.progress(context.folio, "check");
     match ops::check::check(context)? {

@@ -6,12 +6,14 @@
 //! - `cow`: the other COW writes;
 //! - `unmap`: munmap;
 //! - `check`: data and folio size are what they should be;
+//! - `decay`: do blocks stay folded over many forks;
 //! - `live`: many children at once, and the storm;
 //! - `oom`: forks while memory runs out.
 
 pub mod check;
 pub mod cow;
 pub mod cycle;
+pub mod decay;
 pub mod fixed;
 pub mod live;
 pub mod oom;
@@ -100,6 +102,7 @@ impl Context<'_> {
             cost: window.cost,
             fixed,
             events: window.events,
+            contpte: None,
         });
     }
 }
