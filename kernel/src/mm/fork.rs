@@ -1,7 +1,7 @@
 //! fork: copying an address space by copying its PTEs, batch by batch.
 //!
 //! ```text
-//!   for each VMA with anonymous pages
+//!   for each VMA with anonymous pages, or that cannot be faulted in
 //!     for each last-level table of the parent in it
 //!       for each batch of PTEs that map one folio
 //!         take nr references and mappings            one atomic update
@@ -39,6 +39,10 @@ use crate::errno::{Errno, Result};
 /// In private memory neither a page's dirty state nor its write permission ends a batch: the child gets all pages
 /// write-protected and dirty whatever they were. It also gets each page's soft-dirty bit, so those must agree.
 const PRIVATE: Respect = Respect { write: false, dirty: false, soft_dirty: true };
+
+/// In shared memory what the single pages are is not the child's to change: their dirty state ends a batch. Their
+/// write permission does not, but only if all have it does the child get it.
+const SHARED: Respect = Respect { dirty: true, ..PRIVATE };
 
 impl AddressSpace {
     /// A copy of this address space for a child.
@@ -84,7 +88,7 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Copies the `nr` entries from `src`, which lie in one table and one VMA.
+    /// Copies the `nr` entries from `src`, which lie in one table and in `vma`.
     fn copy_table<M: Machine>(
         &self,
         mm: &Mm<M>,
@@ -168,7 +172,7 @@ fn copy_present_ptes<M: Machine>(
     flush: &mut Gather,
 ) -> Result<usize> {
     if pte.is_special() {
-        // The zero page: read-only on both sides for good, and not counted.
+        // The zero page, or device registers: read-only on both sides for good, and not counted.
         set_ptes(&mm.machine, dst, pte.mkold(), 1);
         return Ok(1);
     }
@@ -176,20 +180,26 @@ fn copy_present_ptes<M: Machine>(
     let (span, anon) = (folio.span(), folio.kind == Kind::Anon);
     // An entry without access stays alone: what it would permit is not what its neighbours do.
     let max = if pte.is_protnone() { 1 } else { max };
-    let Batch { nr, any_writable, .. } = folio_pte_batch(&mm.machine, src, pte, max, span, PRIVATE);
+    let respect = if vma.is_private() { PRIVATE } else { SHARED };
+    let batch = folio_pte_batch(&mm.machine, src, pte, max, span, respect);
+    let nr = batch.nr;
     mm.machine.count(Event::ForkBatches, 1);
     let before = mm.folio_add_mappings(folio.head, nr as u32).map_err(|_| Errno::ENOMEM)?;
     if anon && before.pins > 0 {
         mm.folio_remove_mappings(folio.head, nr as u32);
         return copy_pinned_pages(mm, child, vma, dst, pte, nr).map(|()| nr);
     }
-    if any_writable {
-        wrprotect_ptes(&mm.machine, asid, src, nr);
-        flush.add_all();
-    }
-    let shared = pte.wrprotect().mkold();
-    // Whatever the single pages were: a dirty state lost is data lost.
-    let shared = if anon { shared.mkdirty() } else { shared };
+    let shared = if vma.is_private() {
+        if batch.any_writable {
+            wrprotect_ptes(&mm.machine, asid, src, nr);
+            flush.add_all();
+        }
+        let shared = pte.wrprotect().mkold();
+        // Whatever the single pages were: a dirty state lost is data lost.
+        if anon { shared.mkdirty() } else { shared }
+    } else {
+        child_of_shared(pte, batch)
+    };
     if nr == 1 {
         // As it would be without batches: one by one, folding when a block is complete.
         set_pte_at(&mm.machine, child.asid(), dst, shared, Some(span));
@@ -235,4 +245,12 @@ fn copy_pinned_pages<M: Machine>(
     }
     mm.machine.count(Event::ForkPinnedCopies, nr as u64);
     Ok(())
+}
+
+/// The first entry of the child for a batch of shared memory that begins with `pte`. The child may write where the
+/// parent may in all of the batch; if that differs it may nowhere, and its first write asks: an entry may be read-only
+/// so that somebody hears of the write. The child has written nothing yet, so its entries are clean.
+fn child_of_shared(pte: Pte, batch: Batch) -> Pte {
+    let pte = if batch.all_writable { pte } else { pte.wrprotect() };
+    pte.mkclean().mkold()
 }

@@ -46,6 +46,10 @@ impl AddressSpace {
         let (start, end) = check_range(addr, len)?;
         let mapped = self.vmas.covers(start, end);
         match advice {
+            // Nothing would map the registers again (Linux: VM_PFNMAP).
+            linux::MADV_DONTNEED | linux::MADV_FREE if self.has_frames(start, end) => {
+                return Err(Errno::EINVAL);
+            }
             // A page that may be freed at any time may be freed at once.
             linux::MADV_DONTNEED | linux::MADV_FREE => {
                 self.split_blocks_at(mm, start, end)?;

@@ -8,6 +8,7 @@ use super::fault::Access;
 use super::frame::MAX_ORDER;
 use super::machine::Machine;
 use super::object::Object;
+use super::pfnmap::may_permit;
 use super::space::{AddressSpace, MMAP_TOP, USER_END, USER_START, check_range};
 use super::vma::{Backing, Prot, Vma, VmaFlags};
 use crate::errno::{Errno, Result};
@@ -50,12 +51,16 @@ impl AddressSpace {
     /// # Errors
     /// `EINVAL`: misaligned address, empty range. `ENOMEM`: no gap of that size, outside user space, or no memory
     /// for the bookkeeping. `EEXIST`: NOREPLACE and something is there. `EPERM`: a fixed address in the first 64 KiB.
+    /// `EACCES`: device registers to be written or executed.
     pub fn mmap<M: Machine>(&mut self, mm: &Mm<M>, request: MapRequest) -> Result<usize> {
         let fixed = request.flags.contains(MapFlags::FIXED);
         let (start, end) =
             if fixed { check_range(request.addr, request.len)? } else { self.place(&request)? };
         if start < USER_START {
             return Err(Errno::EPERM);
+        }
+        if !may_permit(&request.backing, request.prot) {
+            return Err(Errno::EACCES);
         }
         if fixed && !self.vmas.overlapping(start, end).is_empty() {
             if request.flags.contains(MapFlags::NOREPLACE) {
@@ -74,11 +79,16 @@ impl AddressSpace {
         flags.set(VmaFlags::SHARED, shared);
         flags.set(VmaFlags::STACK, request.flags.contains(MapFlags::STACK));
         let vma = Vma { start, end, prot: request.prot, flags, backing };
-        if let Err(error) = self.vmas.reserve(1) {
+        // Two more than itself, should it have to be unmapped again.
+        if let Err(error) = self.vmas.reserve(3) {
             super::space::release_vma(mm, vma);
             return Err(error);
         }
         self.vmas.insert(vma);
+        if let Err(error) = self.map_frames(mm, start, end) {
+            self.unmap(mm, start, end)?;
+            return Err(error);
+        }
         if request.flags.contains(MapFlags::POPULATE) {
             // As on Linux, what cannot be populated is left to the fault that needs it.
             let _ = self.populate(mm, start, end, request.prot.contains(Prot::WRITE));

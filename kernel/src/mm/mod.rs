@@ -38,6 +38,7 @@ pub mod object;
 mod object_fault;
 pub mod pcp;
 pub mod percpu;
+mod pfnmap;
 pub mod pin;
 pub mod pmd;
 pub mod policy;

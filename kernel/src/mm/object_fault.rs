@@ -34,10 +34,11 @@ use super::vma::{Prot, Vma, VmaFlags};
 const FAULT_AROUND: usize = if PAGE_SIZE < 64 << 10 { (64 << 10) / PAGE_SIZE as usize } else { 1 };
 
 impl AddressSpace {
-    /// The first touch of a page of a file or of shared memory, whose entry `at` is empty.
+    /// The first touch of a page of a file or of shared memory, whose entry `at` is empty. Where device registers are
+    /// mapped no entry is, so there is nothing to touch.
     pub(super) fn object_fault<M: Machine>(&mut self, mm: &Mm<M>, at: PteRef, write: bool) -> FaultResult {
         let vma = self.vmas.find_mut(at.va()).ok_or(FaultError::MapErr)?;
-        let (object, page) = vma.object_page(at.va()).ok_or(FaultError::MapErr)?;
+        let (object, page) = vma.object_page(at.va()).ok_or(FaultError::Bus)?;
         let source = mm.object_page(object, page, vma.flags)?;
         if !(write && vma.is_private()) {
             return mm.map_around(self.context.asid(), vma, at, (object, page), write, &mut self.rss);

@@ -18,6 +18,7 @@ impl AddressSpace {
     ///
     /// # Errors
     /// `EINVAL`: misaligned. `ENOMEM`: part of the range is not mapped, or no memory to split a VMA; nothing changed.
+    /// `EACCES`: device registers to be written or executed.
     pub fn mprotect<M: Machine>(&mut self, mm: &Mm<M>, addr: usize, len: usize, prot: Prot) -> Result<()> {
         if len == 0 && (addr as u64).is_multiple_of(PAGE_SIZE) {
             return Ok(());
@@ -25,6 +26,9 @@ impl AddressSpace {
         let (start, end) = check_range(addr, len)?;
         if !self.vmas.covers(start, end) {
             return Err(Errno::ENOMEM);
+        }
+        if !self.may_protect(start, end, prot) {
+            return Err(Errno::EACCES);
         }
         self.split_vmas(mm, start, end)?;
         let mut flush = Gather::new();

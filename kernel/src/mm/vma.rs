@@ -42,6 +42,8 @@ bitflags! {
         const STACK = 64;
         /// The heap that brk moves.
         const HEAP = 128;
+        /// userfaultfd is told of writes to it. Only the parent's tables say to which pages.
+        const UFFD_WP = 256;
     }
 }
 
@@ -56,6 +58,11 @@ pub enum Backing {
         object: Ref<Object>,
         /// The object's page that the VMA's first page shows (0-based, in pages).
         page: u64,
+    },
+    /// Physical frames that are not counted, device registers: see `pfnmap`.
+    Frames {
+        /// The frame that the VMA's first page shows.
+        first: Pfn,
     },
 }
 
@@ -87,19 +94,28 @@ impl Vma {
         self.is_private() && matches!(self.backing, Backing::Anon)
     }
 
-    /// Whether fork copies its PTEs. What has no anonymous pages the child can fault in by itself.
-    /// Linux: `vma_needs_copy`.
+    /// Whether fork copies its PTEs. The rest the child can fault in by itself: what has no anonymous pages, says
+    /// nothing about userfaultfd, and is not mapped once and for all. Linux: `vma_needs_copy`.
     #[inline]
     pub fn needs_copy(&self) -> bool {
-        self.flags.contains(VmaFlags::HAS_ANON)
+        (self.flags.intersects(VmaFlags::HAS_ANON | VmaFlags::UFFD_WP)
+            || matches!(self.backing, Backing::Frames { .. }))
             && !self.flags.intersects(VmaFlags::DONTFORK | VmaFlags::WIPEONFORK)
     }
 
     /// The object's page (0-based) that `va` shows, with the object; `None` for anonymous memory.
     pub fn object_page(&self, va: VirtAddr) -> Option<(&Ref<Object>, u64)> {
         match &self.backing {
-            Backing::Anon => None,
+            Backing::Anon | Backing::Frames { .. } => None,
             Backing::Object { object, page } => Some((object, page + (self.start.pages_to(va) as u64))),
+        }
+    }
+
+    /// The uncounted frame that `va` shows; `None` for all other memory.
+    pub fn frame(&self, va: VirtAddr) -> Option<Pfn> {
+        match self.backing {
+            Backing::Frames { first } => Some(first.add(self.start.pages_to(va) as u64)),
+            _ => None,
         }
     }
 
@@ -114,8 +130,11 @@ impl Vma {
     fn split_off(&mut self, at: VirtAddr) -> Vma {
         let mut upper = self.clone();
         upper.start = at;
-        if let Backing::Object { page, .. } = &mut upper.backing {
-            *page += (at.get() - self.start.get()) >> PAGE_SHIFT;
+        let pages = (at.get() - self.start.get()) >> PAGE_SHIFT;
+        match &mut upper.backing {
+            Backing::Anon => {}
+            Backing::Object { page, .. } => *page += pages,
+            Backing::Frames { first } => *first = first.add(pages),
         }
         self.end = at;
         upper
@@ -130,6 +149,7 @@ impl Vma {
             (Backing::Object { object: a, .. }, Backing::Object { object: b, page }) => {
                 Ref::ptr_eq(a, b) && self.object_page(self.end).is_some_and(|(_, end)| end == *page)
             }
+            (Backing::Frames { .. }, Backing::Frames { first }) => self.frame(self.end) == Some(*first),
             _ => false,
         };
         contents && self.end == next.start && self.prot == next.prot && flags(self) == flags(next)

@@ -6,6 +6,7 @@ mod decay;
 mod exhaustion;
 mod exhaustive;
 mod fork;
+mod frames;
 mod mapping;
 mod naive;
 mod object;

@@ -2,11 +2,14 @@
 
 use linux_raw_sys::general::MADV_DONTNEED;
 use model::machine::MachineConfig;
-use paging::{CONT_PTES, CONT_SIZE, Event};
+use paging::contpte::wrprotect_ptes;
+use paging::flush::issue_range;
+use paging::walk::lookup;
+use paging::{CONT_PTES, CONT_SIZE, Event, VirtAddr};
 
 use super::*;
 use crate::mm::testing::{FRAMES, machine, sized, with};
-use crate::mm::{Backing, FaultError, MapFlags, MapRequest, Object, Prot};
+use crate::mm::{Backing, FaultError, MapFlags, MapRequest, Object, Prot, VmaFlags};
 use crate::util::Ref;
 
 const RW: Prot = Prot::READ.union(Prot::WRITE);
@@ -103,7 +106,7 @@ fn small_folios_around_a_read_fault_are_mapped_if_they_are_there() {
         assert!(held.release(1));
         for page in 0..4 {
             assert!(held.release(1));
-            mm.object_page(&object, page, crate::mm::VmaFlags::empty()).unwrap();
+            mm.object_page(&object, page, VmaFlags::empty()).unwrap();
         }
         drop(held);
         let mut process = Process::new(&mm);
@@ -144,7 +147,7 @@ fn pages_nobody_asked_for_are_old_where_hardware_says_when_they_are_used() {
         assert!(held.release(1));
         for page in 0..2 {
             assert!(held.release(1));
-            mm.object_page(&object, page, crate::mm::VmaFlags::empty()).unwrap();
+            mm.object_page(&object, page, VmaFlags::empty()).unwrap();
         }
         drop(held);
         let mut process = Process::new(&mm);
@@ -205,12 +208,7 @@ fn a_write_to_a_read_only_shared_block_makes_it_writable_whole_and_folded() {
         let mut process = Process::new(&mm);
         map_shared(&mut process, BASE, 2 * BLOCK);
         fill(&mut process, BASE, 2 * BLOCK, 1);
-        // As a registration for write notification, or a fork, would leave it.
-        let at = paging::walk::lookup(&mm.machine, process.space.root(), paging::VirtAddr::new(BASE as u64))
-            .unwrap();
-        paging::contpte::wrprotect_ptes(&mm.machine, process.space.asid(), at, 2 * BLOCK);
-        paging::flush::issue_range(&mm.machine, process.space.asid(), at.va(), 2 * BLOCK as u64)
-            .sync(&mm.machine);
+        protect_entries(&process, BASE, 2 * BLOCK);
         let before = mm.machine.counted(Event::PageFaults);
         fill(&mut process, BASE, 2 * BLOCK, 7);
         assert_eq!(
@@ -262,4 +260,85 @@ fn object_faults_fail_cleanly_wherever_memory_runs_out() {
         process.exit();
         mm.object_put(object);
     });
+}
+
+/// Shared memory of two blocks, all written, which userfaultfd watches: fork copies its entries.
+fn watched<'m>(mm: &'m Mm<HostMachine>) -> Process<'m> {
+    let mut process = Process::new(mm);
+    map_shared(&mut process, BASE, 2 * BLOCK);
+    let (start, end) = (VirtAddr::new(BASE as u64), VirtAddr::new((BASE + 2 * BLOCK * PAGE) as u64));
+    process.space.vmas.change(start, end, |vma| vma.flags |= VmaFlags::UFFD_WP);
+    process
+}
+
+/// Write-protects `pages` pages from `addr` and nothing else, as resolving a write notification may leave them.
+fn protect_entries(process: &Process<'_>, addr: usize, pages: usize) {
+    let (machine, asid) = (&process.mm.machine, process.space.asid());
+    let at = lookup(machine, process.space.root(), VirtAddr::new(addr as u64)).unwrap();
+    wrprotect_ptes(machine, asid, at, pages);
+    issue_range(machine, asid, at.va(), pages as u64).sync(machine);
+}
+
+#[test]
+fn a_shared_batch_that_differs_in_write_permission_is_read_only_for_the_child() {
+    // The seed's mail: shared memory, R/O and R/W in one batch: R/O for the child. Never may it get a writable entry
+    // where the parent has none.
+    let mm = machine();
+    leaks_nothing(&mm, || {
+        let mut parent = watched(&mm);
+        fill(&mut parent, BASE, 2 * BLOCK, 1);
+        protect_entries(&parent, BASE + 3 * PAGE, 1);
+        let count = |event| mm.machine.counted(event);
+        let (batches, unfolds, flushes) =
+            (count(Event::ForkBatches), count(Event::Unfold), count(Event::TlbiAsid));
+        let mut child = parent.fork().unwrap();
+        assert_eq!(count(Event::ForkBatches) - batches, 2, "one a folio");
+        assert_eq!(
+            (count(Event::Unfold), count(Event::TlbiAsid)),
+            (unfolds, flushes),
+            "the parent stays as it is"
+        );
+        for page in 0..2 * BLOCK {
+            let (theirs, ours) = (child.pte(BASE + page * PAGE), parent.pte(BASE + page * PAGE));
+            assert_eq!((theirs.is_writable(), ours.is_writable()), (page >= BLOCK, page != 3), "page {page}");
+            assert!(!theirs.is_dirty() && !theirs.is_young() && theirs.pfn() == ours.pfn());
+        }
+        assert_eq!(folded(&child, BASE, 2 * BLOCK), 2 * BLOCK);
+        child.write(BASE + 5 * PAGE, 99).unwrap();
+        assert_eq!(parent.read(BASE + 5 * PAGE), Ok(99), "shared it is");
+        assert_eq!(folded(&child, BASE, 2 * BLOCK), 2 * BLOCK);
+        child.exit();
+        parent.exit();
+    });
+}
+
+#[test]
+fn a_shared_batch_ends_where_the_dirty_state_changes() {
+    let mm = with(FRAMES, MachineConfig { hw_af: true, hw_dirty: true, ..MachineConfig::default() });
+    leaks_nothing(&mm, || {
+        let mut parent = watched(&mm);
+        parent.read(BASE).unwrap();
+        parent.write(BASE + 3 * PAGE, 3).unwrap();
+        assert!(parent.pte(BASE + 3 * PAGE).is_dirty() && !parent.pte(BASE).is_dirty());
+        let batches = mm.machine.counted(Event::ForkBatches);
+        let mut child = parent.fork().unwrap();
+        assert_eq!(mm.machine.counted(Event::ForkBatches) - batches, 3);
+        let entries = (0..BLOCK).map(|page| child.pte(BASE + page * PAGE));
+        assert!(entries.into_iter().all(|pte| pte.is_writable() && !pte.is_dirty()));
+        assert_eq!(child.read(BASE + 3 * PAGE), Ok(3));
+        child.exit();
+        parent.exit();
+    });
+}
+
+#[test]
+fn shared_memory_nobody_watches_is_not_copied() {
+    let mm = machine();
+    let mut parent = Process::new(&mm);
+    map_shared(&mut parent, BASE, BLOCK);
+    fill(&mut parent, BASE, BLOCK, 1);
+    let child = parent.fork().unwrap();
+    assert_eq!((mm.machine.counted(Event::ForkBatches), child.space.usage(&mm).rss_pages), (0, 0));
+    child.exit();
+    parent.exit();
 }

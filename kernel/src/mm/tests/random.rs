@@ -32,7 +32,7 @@ fn stretch() -> impl Strategy<Value = Stretch> {
 }
 
 fn area() -> impl Strategy<Value = Area> {
-    prop_oneof![Just(Area::Shared), Just(Area::File)]
+    prop_oneof![4 => Just(Area::Shared), 4 => Just(Area::File), 1 => Just(Area::Device)]
 }
 
 /// Any stretch, but often whole blocks.
