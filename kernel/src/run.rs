@@ -34,6 +34,7 @@ pub fn main(boot: &'static BootContext) -> ! {
     start_mm(boot);
     choose_bbm_level(&boot.cmdline);
     run_selftests(&boot.cmdline);
+    fs::devmem::init(&boot.platform.passive);
     if let Err(error) = fs::init(boot.initramfs) {
         stop(format_args!("cannot unpack the initramfs: {error}"));
     }

@@ -61,6 +61,8 @@ pub struct Platform<'a> {
     pub bootargs: &'a str,
     /// Randomness from the boot loader.
     pub rng_seed: &'a [u8],
+    /// Registers of devices that no driver of ours uses and whose reading changes nothing: a real-time clock's.
+    pub passive: Ranges,
     /// The console.
     pub uart: Option<Uart>,
     /// The interrupt controller.
@@ -102,6 +104,7 @@ impl<'a> Platform<'a> {
             initrd: None,
             bootargs: "",
             rng_seed: &[],
+            passive: Ranges::new(),
             uart: None,
             gic: None,
             timer: Timer::default(),
@@ -165,6 +168,11 @@ impl<'a> Platform<'a> {
                 Some("smc") => Some(Conduit::Smc),
                 _ => None,
             };
+        }
+        if place.is_any(&["arm,pl031"])
+            && let Some(registers) = place.reg(0)
+        {
+            self.passive.insert(registers);
         }
         uart::visit(root, place, console, &mut self.uart);
         interrupt::visit(root, place, self);

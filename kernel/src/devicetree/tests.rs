@@ -107,6 +107,7 @@ fn virt_with_gicv3() {
         (uart.registers, uart.clock_hz, uart.baud),
         (0x900_0000..0x900_1000, Some(24_000_000), 115_200)
     );
+    assert_eq!(platform.passive.iter().collect::<Vec<_>>(), [0x901_0000..0x901_1000]);
     assert_eq!(platform.psci, Some(Conduit::Hvc));
     assert_eq!(platform.cpus(), [0, 1]);
 }

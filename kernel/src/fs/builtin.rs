@@ -20,7 +20,7 @@ pub fn populate(tree: &mut Tree) -> Result<()> {
     for (name, device) in Device::NODES {
         add_if_absent(tree, dev, name, |tree| {
             let (major, minor) = device.number();
-            tree.add(Inode::new(linux::S_IFCHR | 0o666, Kind::Special(major, minor)))
+            tree.add(Inode::new(linux::S_IFCHR | device.permissions(), Kind::Special(major, minor)))
         })?;
     }
 

@@ -11,11 +11,14 @@ pub enum Device {
     Random,
     /// The boot console; also every process's controlling terminal.
     Console,
+    /// Physical memory: device registers to be mapped ([`super::devmem`]); can be neither read nor written.
+    Mem,
 }
 
 impl Device {
     /// Names in `/dev` besides `console`.
-    pub const NODES: [(&'static [u8], Device); 5] = [
+    pub const NODES: [(&'static [u8], Device); 6] = [
+        (b"mem", Device::Mem),
         (b"null", Device::Null),
         (b"random", Device::Random),
         (b"tty", Device::Console),
@@ -27,6 +30,7 @@ impl Device {
     /// `/dev/console`, `/dev/tty0`, `/dev/ttyS0` and `/dev/ttyAMA0`.
     pub const fn from_number(major: u32, minor: u32) -> Option<Self> {
         match (major, minor) {
+            (1, 1) => Some(Device::Mem),
             (1, 3) => Some(Device::Null),
             (1, 5) => Some(Device::Zero),
             (1, 8 | 9) => Some(Device::Random),
@@ -42,6 +46,15 @@ impl Device {
             Device::Zero => (1, 5),
             Device::Random => (1, 9),
             Device::Console => (5, 0),
+            Device::Mem => (1, 1),
+        }
+    }
+
+    /// Permission bits of such a node.
+    pub const fn permissions(self) -> u32 {
+        match self {
+            Device::Mem => 0o640,
+            _ => 0o666,
         }
     }
 }
@@ -56,6 +69,6 @@ mod tests {
             let (major, minor) = device.number();
             assert_eq!(Device::from_number(major, minor), Some(device));
         }
-        assert_eq!(Device::from_number(1, 1), None);
+        assert_eq!(Device::from_number(1, 2), None);
     }
 }

@@ -7,9 +7,11 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use linux_raw_sys::general as linux;
+use paging::PAGE_SIZE;
 use spin::Mutex;
 
 use super::device::Device;
+use super::devmem;
 use super::environment::Environment;
 use super::generated::Generated;
 use super::node::Node;
@@ -20,7 +22,7 @@ use super::text::Text;
 use super::transfer::{Transfer, moved};
 use super::tree::Tree;
 use crate::errno::{Errno, Result};
-use crate::mm::Object;
+use crate::mm::{Backing, Object};
 use crate::util::Ref;
 
 /// The flags that F_SETFL can change.
@@ -86,6 +88,19 @@ impl OpenFile {
             _ if !self.readable() => Err(Errno::EACCES),
             Target::File(Node::Inode(id), _) => tree.inode(id).object(),
             _ => Err(Errno::ENODEV),
+        }
+    }
+
+    /// What a mapping of `bytes` bytes from `offset` on shows, both of whole pages.
+    ///
+    /// # Errors
+    /// As [`object`](Self::object); `EPERM`: physical memory that may not be mapped.
+    pub fn backing(&self, tree: &Tree, offset: u64, bytes: u64) -> Result<Backing> {
+        match self.target {
+            Target::Device(_, Device::Mem) if self.readable() => {
+                Ok(Backing::Frames { first: devmem::frames(offset, bytes)? })
+            }
+            _ => Ok(Backing::Object { object: self.object(tree)?, page: offset / PAGE_SIZE }),
         }
     }
 
@@ -174,6 +189,7 @@ impl OpenFile {
         match &self.target {
             Target::PipeWriter(writer, _) => writer.write(env, io, self.nonblocking()),
             Target::Device(_, Device::Console) => write_console(env, io),
+            Target::Device(_, Device::Mem) => Err(Errno::EFAULT),
             Target::Device(..) => Ok(io.remaining()), // not even looked at, as on Linux
             Target::Generated(_, what) => self.write_setting(env, *what, io),
             // Opening one of these for writing fails, so there is none.
@@ -278,6 +294,7 @@ impl OpenFile {
         let mut buffer = [0; 256];
         match device {
             Device::Null => Ok(0),
+            Device::Mem => Err(Errno::EFAULT),
             Device::Zero => repeat(env, io, |io| io.put(&ZEROS)),
             Device::Random => repeat(env, io, |io| {
                 env.random(&mut buffer);

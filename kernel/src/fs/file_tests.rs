@@ -51,6 +51,8 @@ fn only_stored_contents_are_mapped() {
     let object = |target, flags| OpenFile::new(target, flags).object(&tree).err();
     assert_eq!(object(Target::File(node, b"0123"), O_RDONLY), None);
     assert_eq!(object(Target::Device(node, Device::Null), O_RDWR), Some(Errno::ENODEV));
+    let mem = |flags| OpenFile::new(Target::Device(node, Device::Mem), flags).backing(&tree, 0, 4096).err();
+    assert_eq!((mem(O_RDONLY), mem(O_WRONLY)), (Some(Errno::EPERM), Some(Errno::EACCES)));
     assert_eq!(object(Target::Device(node, Device::Null), O_WRONLY), Some(Errno::EACCES));
     assert_eq!(object(Target::Place(node), O_PATH), Some(Errno::EACCES));
 }
@@ -122,6 +124,10 @@ fn devices_do_what_their_names_say() {
     assert_eq!(zero.read(&world, &mut Memory::sized(9000).faulting(4100)), Ok(4100));
     assert_eq!(zero.read(&world, &mut Memory::sized(1).faulting(0)), Err(Errno::EFAULT));
     assert!(read(&open(Device::Random, O_RDONLY), &world, 300).unwrap() == [0xa5; 300]);
+
+    let mem = open(Device::Mem, O_RDWR);
+    assert_eq!(read(&mem, &world, 5), Err(Errno::EFAULT));
+    assert_eq!(mem.write(&world, &mut Memory::of(b"abc")), Err(Errno::EFAULT));
 
     let console = open(Device::Console, O_RDWR | O_NONBLOCK);
     assert_eq!(console.write(&world, &mut Memory::of(&[b'x'; 600])), Ok(600));

@@ -207,6 +207,10 @@ fn mapping(out: &mut Text, tree: &Tree, vma: &Vma) -> Result<()> {
             count = tree.path_of(id, &mut names);
         }
     }
+    if let Some(first) = vma.frame(vma.start) {
+        offset = first.addr().get();
+        (names[0], count) = (b"/dev/mem", 1);
+    }
     for (flag, name) in [(VmaFlags::HEAP, b"[heap]".as_slice()), (VmaFlags::STACK, b"[stack]")] {
         if vma.flags.contains(flag) {
             (names[0], count) = (name, 1);

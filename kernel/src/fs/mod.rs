@@ -13,6 +13,7 @@
 pub mod builtin;
 pub mod cpio;
 pub mod device;
+pub mod devmem;
 pub mod environment;
 pub mod fd;
 pub mod file;

@@ -14,7 +14,6 @@ pub fn mmap(args: &[u64; 6]) -> Result<usize> {
     let mut flags = MapFlags::empty();
     flags.set(MapFlags::FIXED, asked.fixed);
     flags.set(MapFlags::NOREPLACE, asked.noreplace);
-    flags.set(MapFlags::SHARED, asked.shared && asked.file.is_none());
     flags.set(MapFlags::POPULATE, asked.populate);
     let prot = Prot::from_bits_truncate(asked.prot);
     let backing = match asked.file {
@@ -23,10 +22,11 @@ pub fn mmap(args: &[u64; 6]) -> Result<usize> {
                 return Err(Errno::EACCES);
             }
             let file = current_files().lock().get(fd as u32 as usize)?;
-            Backing::Object { object: file.object(fs::tree()?)?, page: offset / PAGE as u64 }
+            file.backing(fs::tree()?, offset, asked.len as u64)?
         }
         None => Backing::Anon,
     };
+    flags.set(MapFlags::SHARED, asked.shared && !matches!(backing, Backing::Object { .. }));
     let request = MapRequest { addr: asked.addr, len: asked.len, prot, flags, backing };
     with_current_mm(|space| space.mmap(crate::mm(), request)).ok_or(Errno::ENOMEM)?
 }

@@ -6,6 +6,8 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
+mod devices;
+#[cfg(target_os = "none")]
 mod exec;
 #[cfg(target_os = "none")]
 mod faults;
@@ -26,6 +28,8 @@ mod processes;
 #[cfg(target_os = "none")]
 mod registers;
 #[cfg(target_os = "none")]
+mod shared;
+#[cfg(target_os = "none")]
 mod system;
 
 #[cfg(target_os = "none")]
@@ -37,6 +41,8 @@ fn main(args: user::rt::start::Args) -> i32 {
         fork::TESTS,
         folios::TESTS,
         memory::TESTS,
+        shared::TESTS,
+        devices::TESTS,
         faults::TESTS,
         pointers::TESTS,
         processes::TESTS,

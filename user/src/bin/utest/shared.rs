@@ -1,0 +1,103 @@
+//! Shared memory and mapped files in folios larger than a page: what one fault maps.
+
+use user::probe;
+use user::rt::start::Args;
+use user::sys::file;
+use user::sys::memory::{self, BLOCK, FILE_PRIVATE, PAGE, READ, SHARED};
+
+use crate::harness::{Outcome, Test, Trouble, child_passes};
+use crate::memory::Pages;
+use crate::{check, check_eq};
+
+/// The tests.
+pub const TESTS: &[Test] = &[
+    ("shared memory is mapped by the block", shared_by_block),
+    ("a child maps shared memory by the block", child_by_block),
+    ("a file is mapped by the block", file_by_block),
+    ("shmem_enabled rules shared memory's folios", policy),
+];
+
+const LEN: usize = 16 * BLOCK;
+/// Page faults beside those under test: the stack's, and those that only find a translation not seen yet.
+const FEW: u64 = 8;
+
+fn pleat() -> Outcome {
+    if probe::is_pleat() { Ok(()) } else { Err(Trouble::Skip("this kernel does not say what is folded")) }
+}
+
+/// What `f` made of it: page faults taken, and KiB mapped by contpte blocks.
+fn cost(f: impl FnOnce()) -> (u64, u64) {
+    let faults = || probe::counters().get("pgfault").unwrap_or(0);
+    let folded = || probe::contpte_kib().unwrap_or(0);
+    let (faults_before, folded_before) = (faults(), folded());
+    f();
+    (faults() - faults_before, folded() - folded_before)
+}
+
+fn shared_by_block(_: Args) -> Outcome {
+    pleat()?;
+    let pages = Pages::map(LEN, SHARED)?;
+    let (faults, folded) = cost(|| pages.fill(1));
+    check_eq!(folded, (LEN / 1024) as u64);
+    check!(faults <= (LEN / BLOCK) as u64 + FEW);
+    Ok(())
+}
+
+fn child_by_block(_: Args) -> Outcome {
+    pleat()?;
+    let pages = Pages::map(LEN, SHARED)?;
+    pages.fill(1);
+    child_passes(|| {
+        let mut all = false;
+        let (faults, folded) = cost(|| all = pages.is_filled(1, 0..pages.count()));
+        check!(all);
+        check_eq!(folded, (LEN / 1024) as u64);
+        check!(faults <= (LEN / BLOCK) as u64 + FEW);
+        pages.set(5, 99);
+        Ok(())
+    })?;
+    check_eq!(pages.get(5), 99);
+    Ok(())
+}
+
+fn file_by_block(_: Args) -> Outcome {
+    pleat()?;
+    let fd = file::open(c"/bin/utest", file::READ_ONLY)?;
+    let (_, size) = file::stat(fd)?;
+    let blocks = size as usize / BLOCK;
+    // From the second page on: the mapping begins as far into a block as the file's page does.
+    // SAFETY: at no fixed place.
+    let base = unsafe { memory::map_at(0, size as usize - PAGE, READ, FILE_PRIVATE, fd, PAGE as u64) }?;
+    check_eq!(base % BLOCK, PAGE);
+    let (faults, folded) = cost(|| {
+        for page in 0..size as usize / PAGE - 1 {
+            // SAFETY: mapped above, and not beyond the file's end.
+            unsafe { ((base + page * PAGE) as *const u8).read_volatile() };
+        }
+    });
+    check_eq!(folded, ((blocks - 1) * BLOCK / 1024) as u64);
+    // The folios of what is left behind the last whole block are smaller; a read maps those that are there.
+    check!(faults <= blocks as u64 + 2 * FEW);
+    Ok(())
+}
+
+fn policy(_: Args) -> Outcome {
+    pleat()?;
+    const FILE: &core::ffi::CStr = c"/sys/kernel/mm/transparent_hugepage/hugepages-64kB/shmem_enabled";
+    let write = |word: &[u8]| -> Outcome {
+        let fd = file::open(FILE, file::WRITE_ONLY)?;
+        file::write_all(fd, word)?;
+        Ok(file::close(fd)?)
+    };
+    let mut buffer = [0; 128];
+    check_eq!(file::read_file(FILE, &mut buffer)?, b"always inherit [within_size] advise never\n");
+    write(b"never")?;
+    let outcome = (|| {
+        let pages = Pages::map(LEN, SHARED)?;
+        let (_, folded) = cost(|| pages.fill(1));
+        check_eq!(folded, 0);
+        Ok(())
+    })();
+    write(b"within_size")?;
+    outcome
+}
