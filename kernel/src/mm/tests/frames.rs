@@ -1,7 +1,7 @@
 //! Mappings of frames that are not counted: device registers.
 
 use linux_raw_sys::general::{MADV_DONTNEED, MADV_FREE};
-use paging::{CONT_PTES, Event, PTES_PER_TABLE, Pfn};
+use paging::{Event, PTES_PER_TABLE, Pfn};
 
 use super::*;
 use crate::errno::Errno;
@@ -9,8 +9,6 @@ use crate::mm::frame::Kind;
 use crate::mm::testing::{machine, sized};
 use crate::mm::{Backing, FaultError, Machine, MapFlags, MapRequest, Prot};
 
-const BLOCK: usize = CONT_PTES;
-const ORDER: u8 = CONT_PTES.trailing_zeros() as u8;
 /// Frames where no RAM is.
 const NO_RAM: Pfn = Pfn::new(0x900_0000 / paging::PAGE_SIZE);
 
@@ -32,11 +30,11 @@ fn frames_are_mapped_uncounted_and_copied_as_they_are() {
     let mm = machine();
     leaks_nothing(&mm, || {
         // Even RAM mapped so is not counted: nobody who maps it owns it.
-        let first = mm.alloc_frames(ORDER, Kind::Kernel, 0).unwrap();
+        let first = mm.alloc_frames(BLOCK_ORDER, Kind::Kernel, 0).unwrap();
         let counts = mm.frames.counts(first);
         for page in 0..BLOCK {
             // SAFETY: the frame is this test's own.
-            unsafe { mm.machine.ptr(first.add(page as u64).addr()).write(page as u8 + 1) };
+            unsafe { mm.machine.ptr(first.add(page as u64).addr()).write((page as u8).wrapping_add(1)) };
         }
         for flags in [MapFlags::empty(), MapFlags::SHARED] {
             let mut parent = Process::new(&mm);
@@ -118,7 +116,7 @@ fn a_mapping_of_frames_without_memory_for_its_tables_is_not_made() {
             failed += 1;
             assert!(held.release(1));
         }
-        assert!(failed >= 4, "failed {failed} times");
+        assert!(failed >= 3, "failed {failed} times");
         drop(held);
         process.exit();
     });

@@ -4,7 +4,7 @@
 
 use user::probe;
 use user::rt::start::Args;
-use user::sys::memory::{self, DONTNEED, NONE, PAGE, READ, READ_WRITE};
+use user::sys::memory::{self, DONTNEED, NONE, READ, READ_WRITE, page_size};
 use user::sys::process::signal::SIGSEGV;
 use user::sys::{Errno, file};
 
@@ -54,10 +54,10 @@ fn with_each(test: impl Fn(&Clock) -> Outcome) -> Outcome {
     let mem = open()?;
     for flags in MAPS {
         // SAFETY: at no fixed place.
-        let base = unsafe { memory::map_at(0, PAGE, READ, flags, mem, CLOCK) }?;
+        let base = unsafe { memory::map_at(0, page_size(), READ, flags, mem, CLOCK) }?;
         test(&Clock(base))?;
         // SAFETY: this function's own.
-        unsafe { memory::unmap(base, PAGE) }?;
+        unsafe { memory::unmap(base, page_size()) }?;
         killed_by(SIGSEGV, || Clock(base).register(0))?;
     }
     Ok(())
@@ -74,29 +74,32 @@ fn across_fork(clock: &Clock) -> Outcome {
 fn only_read(clock: &Clock) -> Outcome {
     let base = clock.0;
     // SAFETY: refused.
-    check_eq!(unsafe { memory::protect(base, PAGE, READ_WRITE) }, Err(Errno::EACCES));
+    check_eq!(unsafe { memory::protect(base, page_size(), READ_WRITE) }, Err(Errno::EACCES));
     // SAFETY: refused.
-    check_eq!(unsafe { memory::advise(base, PAGE, DONTNEED) }, Err(Errno::EINVAL));
+    check_eq!(unsafe { memory::advise(base, page_size(), DONTNEED) }, Err(Errno::EINVAL));
     // SAFETY: kills the child.
     killed_by(SIGSEGV, || unsafe { (base as *mut u32).write_volatile(0) })?;
     // SAFETY: nobody reads it meanwhile.
-    unsafe { memory::protect(base, PAGE, NONE) }?;
+    unsafe { memory::protect(base, page_size(), NONE) }?;
     killed_by(SIGSEGV, || clock.register(0))?;
     // SAFETY: as before.
-    unsafe { memory::protect(base, PAGE, READ) }?;
+    unsafe { memory::protect(base, page_size(), READ) }?;
     clock.identifies()
 }
 
 fn refused(_: Args) -> Outcome {
     let mem = open()?;
-    for (offset, len) in
-        [(IN_USE[0], PAGE), (IN_USE[1], PAGE), (CLOCK, 17 * PAGE), (CLOCK - PAGE as u64, PAGE)]
-    {
+    for (offset, len) in [
+        (IN_USE[0], page_size()),
+        (IN_USE[1], page_size()),
+        (CLOCK, 17 * page_size()),
+        (CLOCK - page_size() as u64, page_size()),
+    ] {
         // SAFETY: refused.
         check_eq!(unsafe { memory::map_at(0, len, READ, MAPS[0], mem, offset) }, Err(Errno::EPERM));
     }
     // SAFETY: refused.
-    check_eq!(unsafe { memory::map_at(0, PAGE, READ_WRITE, MAPS[1], mem, CLOCK) }, Err(Errno::EACCES));
+    check_eq!(unsafe { memory::map_at(0, page_size(), READ_WRITE, MAPS[1], mem, CLOCK) }, Err(Errno::EACCES));
     check!(file::read(mem, &mut [0; 4]) == Err(Errno::EFAULT));
     Ok(())
 }

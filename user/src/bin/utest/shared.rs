@@ -1,9 +1,12 @@
 //! Shared memory and mapped files in folios larger than a page: what one fault maps.
 
+use core::ffi::CStr;
+
 use user::probe;
 use user::rt::start::Args;
-use user::sys::file;
-use user::sys::memory::{self, BLOCK, FILE_PRIVATE, PAGE, READ, SHARED};
+use user::sys::memory::{self, FILE_PRIVATE, READ, SHARED, block_size, page_size};
+use user::sys::{Errno, file};
+use user::text::Text;
 
 use crate::harness::{Outcome, Test, Trouble, child_passes};
 use crate::memory::Pages;
@@ -17,7 +20,8 @@ pub const TESTS: &[Test] = &[
     ("shmem_enabled rules shared memory's folios", policy),
 ];
 
-const LEN: usize = 16 * BLOCK;
+/// Blocks of the shared memory under test.
+const BLOCKS: usize = 4;
 /// Page faults beside those under test: the stack's, and those that only find a translation not seen yet.
 const FEW: u64 = 8;
 
@@ -36,23 +40,23 @@ fn cost(f: impl FnOnce()) -> (u64, u64) {
 
 fn shared_by_block(_: Args) -> Outcome {
     pleat()?;
-    let pages = Pages::map(LEN, SHARED)?;
+    let pages = Pages::map(BLOCKS * block_size(), SHARED)?;
     let (faults, folded) = cost(|| pages.fill(1));
-    check_eq!(folded, (LEN / 1024) as u64);
-    check!(faults <= (LEN / BLOCK) as u64 + FEW);
+    check_eq!(folded, (BLOCKS * block_size() / 1024) as u64);
+    check!(faults <= BLOCKS as u64 + FEW);
     Ok(())
 }
 
 fn child_by_block(_: Args) -> Outcome {
     pleat()?;
-    let pages = Pages::map(LEN, SHARED)?;
+    let pages = Pages::map(BLOCKS * block_size(), SHARED)?;
     pages.fill(1);
     child_passes(|| {
         let mut all = false;
         let (faults, folded) = cost(|| all = pages.is_filled(1, 0..pages.count()));
         check!(all);
-        check_eq!(folded, (LEN / 1024) as u64);
-        check!(faults <= (LEN / BLOCK) as u64 + FEW);
+        check_eq!(folded, (BLOCKS * block_size() / 1024) as u64);
+        check!(faults <= BLOCKS as u64 + FEW);
         pages.set(5, 99);
         Ok(())
     })?;
@@ -64,18 +68,21 @@ fn file_by_block(_: Args) -> Outcome {
     pleat()?;
     let fd = file::open(c"/bin/utest", file::READ_ONLY)?;
     let (_, size) = file::stat(fd)?;
-    let blocks = size as usize / BLOCK;
+    let (page, block) = (page_size(), block_size());
+    let blocks = size as usize / block;
     // From the second page on: the mapping begins as far into a block as the file's page does.
     // SAFETY: at no fixed place.
-    let base = unsafe { memory::map_at(0, size as usize - PAGE, READ, FILE_PRIVATE, fd, PAGE as u64) }?;
-    check_eq!(base % BLOCK, PAGE);
+    let base = unsafe { memory::map_at(0, size as usize - page, READ, FILE_PRIVATE, fd, page as u64) }?;
+    if size as usize >= page + block {
+        check_eq!(base % block, page);
+    }
     let (faults, folded) = cost(|| {
-        for page in 0..size as usize / PAGE - 1 {
+        for offset in (0..size as usize - page).step_by(page) {
             // SAFETY: mapped above, and not beyond the file's end.
-            unsafe { ((base + page * PAGE) as *const u8).read_volatile() };
+            unsafe { ((base + offset) as *const u8).read_volatile() };
         }
     });
-    check_eq!(folded, ((blocks - 1) * BLOCK / 1024) as u64);
+    check_eq!(folded, (blocks.saturating_sub(1) * block / 1024) as u64);
     // The folios of what is left behind the last whole block are smaller; a read maps those that are there.
     check!(faults <= blocks as u64 + 2 * FEW);
     Ok(())
@@ -83,17 +90,20 @@ fn file_by_block(_: Args) -> Outcome {
 
 fn policy(_: Args) -> Outcome {
     pleat()?;
-    const FILE: &core::ffi::CStr = c"/sys/kernel/mm/transparent_hugepage/hugepages-64kB/shmem_enabled";
+    const DIR: &str = "/sys/kernel/mm/transparent_hugepage";
+    let path: Text<96> =
+        Text::format(format_args!("{DIR}/hugepages-{}kB/shmem_enabled\0", block_size() / 1024));
+    let path = CStr::from_bytes_with_nul(path.as_bytes()).map_err(|_| Errno::EINVAL)?;
     let write = |word: &[u8]| -> Outcome {
-        let fd = file::open(FILE, file::WRITE_ONLY)?;
+        let fd = file::open(path, file::WRITE_ONLY)?;
         file::write_all(fd, word)?;
         Ok(file::close(fd)?)
     };
     let mut buffer = [0; 128];
-    check_eq!(file::read_file(FILE, &mut buffer)?, b"always inherit [within_size] advise never\n");
+    check_eq!(file::read_file(path, &mut buffer)?, b"always inherit [within_size] advise never\n");
     write(b"never")?;
     let outcome = (|| {
-        let pages = Pages::map(LEN, SHARED)?;
+        let pages = Pages::map(BLOCKS * block_size(), SHARED)?;
         let (_, folded) = cost(|| pages.fill(1));
         check_eq!(folded, 0);
         Ok(())
