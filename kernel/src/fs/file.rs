@@ -199,6 +199,15 @@ impl OpenFile {
         }
     }
 
+    /// What poll finds without waiting, as `POLL` bits. Only a pipe can make one wait; the console says it cannot.
+    pub fn readiness(&self) -> u32 {
+        match &self.target {
+            Target::PipeReader(reader, _) => reader.readiness(),
+            Target::PipeWriter(writer, _) => writer.readiness(),
+            _ => linux::POLLIN | linux::POLLOUT | linux::POLLRDNORM | linux::POLLWRNORM,
+        }
+    }
+
     /// Moves the position; returns the new one.
     ///
     /// # Errors

@@ -4,11 +4,12 @@
 //! Locks: a process's memory lock while its VMAs or tables are read; the console's input lock, a leaf but for the
 //! console's own, for the moment in which typed bytes are taken over. Neither is held while a call blocks.
 
-use paging::{Event, PAGE_SIZE};
+use paging::{Event, PAGE_SIZE, Pfn};
 use spin::Mutex;
 
 use super::environment::{Environment, Processes};
 use super::generated::{Generated, ProcessFile};
+use super::pinned::Pins;
 use super::procfs::{self, Mapping, Status};
 use super::smaps::{self, Area};
 use super::sysfs;
@@ -124,6 +125,16 @@ fn policy(memory: Memory) -> &'static Policy {
     match memory {
         Memory::Anon => &crate::mm().policy,
         Memory::Shared => &crate::mm().shmem_policy,
+    }
+}
+
+impl Pins for Kernel {
+    fn read(&self, frame: Pfn, offset: usize, to: &mut [u8]) {
+        crate::mm().read_pinned(frame, offset, to);
+    }
+
+    fn unpin(&self, frame: Pfn) {
+        crate::mm().unpin(frame);
     }
 }
 

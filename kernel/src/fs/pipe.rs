@@ -1,25 +1,28 @@
-//! Pipes (pipe(7)): a ring of 64 KiB between a reading and a writing end.
+//! Pipes (pipe(7)): a ring of 16 buffers between a reading and a writing end, each of 4 KiB of bytes that were written,
+//! or of bytes of a user's page that was handed over by vmsplice and is pinned until they are read.
 //!
 //! Writes of up to `PIPE_BUF` bytes are atomic: they wait until all of their bytes fit. Bytes that a reader is
 //! copying to user memory stay in the ring until the copy is done, so that a fault loses none; meanwhile other readers wait.
 //!
-//! Locks: `state` is a leaf, held for a copy within the kernel at most, never while bytes move to or from user memory
-//! and never while a queue is woken.
+//! Locks: `state` is held for a copy within the kernel at most, never while bytes move to or from user memory, never
+//! while user memory is pinned and never while a queue is woken. It is a leaf but for the locks of the frame allocator,
+//! when the last pin of a page goes.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use linux_raw_sys::general::PIPE_BUF;
+use linux_raw_sys::general::{self as linux, PIPE_BUF};
 use spin::Mutex;
 
 use super::environment::Environment;
-use super::ring::Ring;
+use super::pinned::{Fragment, Handover};
+use super::ring::{Ring, SLOT_BYTES, SLOTS};
 use super::transfer::{Bounce, Transfer, moved};
 use super::wait::WaitQueue;
 use crate::errno::{Errno, Result};
 use crate::util::Ref;
 
-/// Bytes that fit in a pipe, Linux's default.
-pub const PIPE_BYTES: usize = 64 * 1024;
+/// Bytes that can be written to an empty pipe before somebody reads, Linux's default.
+pub const PIPE_BYTES: usize = SLOTS * SLOT_BYTES;
 
 struct State {
     ring: Ring,
@@ -50,7 +53,7 @@ pub struct Writer(Ref<Pipe>);
 /// # Errors
 /// `ENOMEM`.
 pub fn pipe() -> Result<(Reader, Writer)> {
-    let state = State { ring: Ring::new(PIPE_BYTES)?, readers: 1, writers: 1, reading: false };
+    let state = State { ring: Ring::new()?, readers: 1, writers: 1, reading: false };
     let pipe = Pipe { state: Mutex::new(state), readable: WaitQueue::new(), writable: WaitQueue::new() };
     let pipe = Ref::try_new(pipe)?;
     Ok((Reader(pipe.clone()), Writer(pipe)))
@@ -63,6 +66,13 @@ pub fn next_inode_number() -> u64 {
 }
 
 impl Reader {
+    /// What poll finds: bytes, or that nobody will write any more.
+    pub fn readiness(&self) -> u32 {
+        let state = self.0.state.lock();
+        let bytes = if state.ring.is_empty() { 0 } else { linux::POLLIN | linux::POLLRDNORM };
+        if state.writers == 0 { bytes | linux::POLLHUP } else { bytes }
+    }
+
     /// Reads what is there, and waits only while there is nothing. 0 means that nobody can write any more.
     ///
     /// # Errors
@@ -92,6 +102,13 @@ impl Reader {
 }
 
 impl Writer {
+    /// What poll finds: room for a buffer, or that nobody reads.
+    pub fn readiness(&self) -> u32 {
+        let state = self.0.state.lock();
+        let room = if state.ring.free_slots() > 0 { linux::POLLOUT | linux::POLLWRNORM } else { 0 };
+        if state.readers == 0 { room | linux::POLLERR } else { room }
+    }
+
     /// Writes everything, waiting for room unless `nonblocking`.
     ///
     /// # Errors
@@ -128,6 +145,40 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// Hands over memory page by page; waits for the first free buffer, unless `nonblocking`, and then takes what fits.
+    ///
+    /// # Errors
+    /// If not a byte was handed over: as [`write`](Self::write).
+    pub fn splice(&self, env: &dyn Environment, from: &mut dyn Handover, nonblocking: bool) -> Result<usize> {
+        let mut done = 0;
+        while from.remaining() > 0 {
+            match self.splice_some(from, nonblocking || done > 0) {
+                // None: others filled the pipe while the pages were pinned.
+                Ok(count) => done += count,
+                Err(_) if done > 0 => break,
+                Err(error) => {
+                    if error == Errno::EPIPE {
+                        env.raise_sigpipe();
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    fn splice_some(&self, from: &mut dyn Handover, nonblocking: bool) -> Result<usize> {
+        let free = self.0.wait_for_slot(nonblocking)?;
+        let mut pages = [const { None }; SLOTS];
+        let pinned = from.pin(&mut pages[..free])?;
+        // What finds no room is unpinned at the end of this.
+        let bytes = self.0.push_pages(&mut pages[..pinned])?;
+        from.advance(bytes);
+        Ok(bytes)
+    }
+}
+
 impl Pipe {
     /// Copies the oldest bytes and claims them until `finish_read`; 0 at the end of the stream.
     fn begin_read(&self, buffer: &mut [u8], nonblocking: bool) -> Result<usize> {
@@ -156,6 +207,38 @@ impl Pipe {
         drop(state);
         self.writable.wake_all();
         self.readable.wake_all();
+    }
+
+    /// Waits until a buffer is free; returns how many are.
+    fn wait_for_slot(&self, nonblocking: bool) -> Result<usize> {
+        self.writable.wait_until(|| {
+            let state = self.state.lock();
+            match state.ring.free_slots() {
+                _ if state.readers == 0 => Some(Err(Errno::EPIPE)),
+                0 => nonblocking.then_some(Err(Errno::EAGAIN)),
+                free => Some(Ok(free)),
+            }
+        })?
+    }
+
+    /// Queues pages as far as there are free buffers; returns how many bytes of them.
+    fn push_pages(&self, pages: &mut [Option<Fragment>]) -> Result<usize> {
+        let mut state = self.state.lock();
+        if state.readers == 0 {
+            return Err(Errno::EPIPE);
+        }
+        let mut bytes = 0;
+        for place in pages.iter_mut().take(state.ring.free_slots()) {
+            let Some(page) = place.take() else { continue };
+            let count = page.bytes();
+            match state.ring.push_page(page) {
+                Ok(()) => bytes += count,
+                Err(page) => *place = Some(page),
+            }
+        }
+        drop(state);
+        self.readable.wake_all();
+        Ok(bytes)
     }
 
     /// Queues some bytes, or all of them if `atomic`.

@@ -73,6 +73,15 @@ impl<'a> Cursor<'a> {
         self.remaining
     }
 
+    /// The address of the next byte and how many from there on are in the same span; `None` at the end.
+    pub fn current(&mut self) -> Option<(usize, usize)> {
+        while self.current.len == 0 {
+            let (next, rest) = self.rest.split_first()?;
+            (self.current, self.rest) = (*next, rest);
+        }
+        Some((self.current.start, self.current.len))
+    }
+
     /// Calls `copy` with the address of a piece of memory that does not cross a page and the piece's place in the
     /// `wanted` bytes, piece after piece, until all are done or `copy` fails; returns the bytes that were moved. Page
     /// by page, a failure says exactly how many bytes went before it.
@@ -84,17 +93,13 @@ impl<'a> Cursor<'a> {
         let wanted = wanted.min(self.remaining);
         let mut done = 0;
         while done < wanted {
-            if self.current.len == 0 {
-                let Some((next, rest)) = self.rest.split_first() else { break };
-                (self.current, self.rest) = (*next, rest);
-                continue;
-            }
-            let to_page_end = PAGE_BYTES - self.current.start % PAGE_BYTES;
-            let len = self.current.len.min(wanted - done).min(to_page_end);
-            if copy(self.current.start, done..done + len).is_err() {
+            let Some((start, left)) = self.current() else { break };
+            let to_page_end = PAGE_BYTES - start % PAGE_BYTES;
+            let len = left.min(wanted - done).min(to_page_end);
+            if copy(start, done..done + len).is_err() {
                 break;
             }
-            self.current = Span { start: self.current.start + len, len: self.current.len - len };
+            self.current = Span { start: start + len, len: left - len };
             done += len;
         }
         self.remaining -= done;
@@ -157,8 +162,10 @@ mod tests {
         assert_eq!(go(&mut cursor, 0x18, 0), (0x18, vec![(0x1ff0, 0..0x10), (0x2000, 0x10..0x18)]));
         assert_eq!(go(&mut cursor, 0x10, 0x8000), (8, vec![(0x2008, 0..8)]));
         assert_eq!(cursor.remaining(), 0x1001);
+        assert_eq!(cursor.current(), Some((0x8000, 0x1001)), "the empty span is skipped");
         let rest = vec![(0x8000, 0..0x1000), (0x9000, 0x1000..0x1001)];
         assert_eq!(go(&mut cursor, usize::MAX, 0), (0x1001, rest));
         assert_eq!(go(&mut cursor, 1, 0), (0, vec![]));
+        assert_eq!(cursor.current(), None);
     }
 }

@@ -4,11 +4,13 @@ use core::fmt::Write;
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::vec::Vec;
 
+use paging::{PAGE_SIZE, Pfn};
 use spin::Mutex;
 
 use super::builtin::populate;
 use super::environment::{Environment, Processes};
 use super::generated::Generated;
+use super::pinned::{Fragment, Handover, Pins};
 use super::text::{Text, written};
 use super::transfer::Transfer;
 use super::tree::Tree;
@@ -231,5 +233,101 @@ impl Transfer for Memory {
         let count = range.len();
         to[..count].copy_from_slice(&self.bytes[range]);
         count
+    }
+}
+
+/// Pinned frames and their contents: each byte is its index plus the frame's seed.
+#[derive(Default)]
+pub struct Frames {
+    /// By frame number: the seed, and how often it is pinned.
+    frames: Mutex<Vec<(u8, usize)>>,
+}
+
+impl Frames {
+    /// No frames; they last as long as the test's process.
+    pub fn leak() -> &'static Frames {
+        std::boxed::Box::leak(std::boxed::Box::default())
+    }
+
+    /// One more frame, not pinned yet.
+    pub fn page(&self, seed: u8) -> Pfn {
+        let mut frames = self.frames.lock();
+        frames.push((seed, 0));
+        Pfn::new(frames.len() as u64 - 1)
+    }
+
+    /// Changes what a frame holds.
+    pub fn write(&self, frame: Pfn, seed: u8) {
+        self.frames.lock()[frame.get() as usize].0 = seed;
+    }
+
+    /// What a frame holds.
+    pub fn contents(&self, frame: Pfn) -> Vec<u8> {
+        let seed = self.frames.lock()[frame.get() as usize].0;
+        (0..PAGE_SIZE as usize).map(|index| seed.wrapping_add(index as u8)).collect()
+    }
+
+    /// Pins a frame for some bytes of it.
+    pub fn fragment(&'static self, frame: Pfn, offset: usize, bytes: usize) -> Fragment {
+        self.frames.lock()[frame.get() as usize].1 += 1;
+        Fragment::new(frame, self, offset, bytes)
+    }
+
+    /// Pins of all frames.
+    pub fn pinned(&self) -> usize {
+        self.frames.lock().iter().map(|(_, pins)| pins).sum()
+    }
+}
+
+impl Pins for Frames {
+    fn read(&self, frame: Pfn, offset: usize, to: &mut [u8]) {
+        let len = to.len();
+        assert!(self.frames.lock()[frame.get() as usize].1 > 0, "read after unpin");
+        to.copy_from_slice(&self.contents(frame)[offset..offset + len]);
+    }
+
+    fn unpin(&self, frame: Pfn) {
+        self.frames.lock()[frame.get() as usize].1 -= 1;
+    }
+}
+
+/// A caller's memory in pages that can be handed over, of which those from number `fault_at` on cannot.
+pub struct Lent {
+    pub frames: &'static Frames,
+    pub pages: Vec<Pfn>,
+    /// The bytes not handed over yet, counted from the start of the first page.
+    pub bytes: core::ops::Range<usize>,
+    pub fault_at: usize,
+}
+
+impl Lent {
+    /// `bytes` of as many fresh pages as that takes, the first of them with the seed 0, the next 1, and so on.
+    pub fn new(frames: &'static Frames, bytes: core::ops::Range<usize>) -> Self {
+        let pages = (0..bytes.end.div_ceil(PAGE_SIZE as usize)).map(|seed| frames.page(seed as u8)).collect();
+        Lent { frames, pages, bytes, fault_at: usize::MAX }
+    }
+}
+
+impl Handover for Lent {
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn pin(&mut self, to: &mut [Option<Fragment>]) -> Result<usize> {
+        let (mut at, mut count) = (self.bytes.start, 0);
+        while at < self.bytes.end && count < to.len() {
+            let (page, offset) = (at / PAGE_SIZE as usize, at % PAGE_SIZE as usize);
+            if page >= self.fault_at {
+                break;
+            }
+            let bytes = (PAGE_SIZE as usize - offset).min(self.bytes.end - at);
+            to[count] = Some(self.frames.fragment(self.pages[page], offset, bytes));
+            (at, count) = (at + bytes, count + 1);
+        }
+        if count == 0 { Err(Errno::EFAULT) } else { Ok(count) }
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        self.bytes.start += bytes;
     }
 }

@@ -103,6 +103,18 @@ impl AddressSpace {
 }
 
 impl<M: Machine> Mm<M> {
+    /// Copies the bytes of a pinned frame from `offset` (bytes) on, as they are now: the process goes on writing.
+    pub fn read_pinned(&self, frame: Pfn, offset: usize, to: &mut [u8]) {
+        debug_assert!(
+            offset + to.len() <= PAGE_SIZE as usize
+                && self.frames.counts(self.frames.folio(frame).head).pins > 0
+        );
+        let from = self.machine.ptr(frame.addr().add(offset as u64));
+        // SAFETY: within a frame that is nobody else's while it is pinned; what another CPU, at EL0, writes to it during
+        // the copy may be in it or not, and any byte is a valid one.
+        unsafe { to.as_mut_ptr().copy_from_nonoverlapping(from, to.len()) };
+    }
+
     /// Gives back one pin of a frame; frees its folio if nothing else refers to it.
     pub fn unpin(&self, frame: Pfn) {
         self.count(Event::PinsReleased);

@@ -14,6 +14,7 @@ mod flush;
 mod fork;
 mod kernel_map;
 mod memory;
+mod pin;
 mod pmd;
 mod sandbox;
 mod string;
@@ -29,6 +30,7 @@ const TESTS: &[&[Test]] = &[
     contpte::TESTS,
     memory::TESTS,
     fork::TESTS,
+    pin::TESTS,
     pmd::TESTS,
     exhaustion::TESTS,
     asid::TESTS,

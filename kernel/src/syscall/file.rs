@@ -7,11 +7,13 @@
 mod descriptor;
 mod io;
 mod path;
+mod splice;
 mod user;
 
 pub use descriptor::{close, dup, dup3, fcntl, ioctl, pipe2};
 pub use io::{getdents64, lseek, pread64, read, readv, write, writev};
 pub use path::{faccessat, fstat, getcwd, newfstatat, openat, readlinkat};
+pub use splice::vmsplice;
 
 use crate::errno::Result;
 use crate::fs::{self, file::OpenFile};

@@ -1,33 +1,57 @@
-//! ppoll, as far as programs need it that ask before they read.
+//! ppoll.
 //!
-//! Every open file is said to be ready for what it is asked for, as Linux says of regular files. A pipe or the console
-//! may then block all the same, or, opened with O_NONBLOCK, give EAGAIN: a program that polls those in a loop gets on,
-//! but does not sleep. Time limits are not looked at, as nothing is ever waited for.
+//! Pipes say whether they are ready; every other file is said to be, as Linux says of regular files. The console then
+//! may block all the same, or, opened with O_NONBLOCK, give EAGAIN.
+//!
+//! Waiting is looking again from time to time: simple, and right for any mixture of files. The signal mask is not looked
+//! at, as no signal has a handler, nor is the time left written back.
 
-use linux_raw_sys::general::{POLLIN, POLLNVAL, POLLOUT, POLLRDNORM, POLLWRNORM};
+use linux_raw_sys::general::{POLLERR, POLLHUP, POLLNVAL};
 
+use super::clock::from_timespec;
 use super::user_ptr::UserPtr;
+use crate::arch::time::now_ns;
 use crate::errno::{Errno, Result};
 use crate::fs::fd::FD_LIMIT;
-use crate::proc::current_files;
+use crate::proc::{current_files, sleep_until};
 
 /// `struct pollfd` as two words: the descriptor; what is asked for (low half) and what is there (high half).
 type PollFd = [u32; 2];
 
-const READY: u32 = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+/// How often a waiting call looks, in nanoseconds.
+const LOOK_NS: u64 = 1_000_000;
 
 /// ppoll(fds, count, timeout, sigmask, sigsetsize).
 pub fn ppoll(args: &[u64; 6]) -> Result<usize> {
     let count = usize::try_from(args[1]).ok().filter(|count| *count <= FD_LIMIT).ok_or(Errno::EINVAL)?;
-    let array = UserPtr::<PollFd>::new(args[0]);
+    let timeout = UserPtr::<[i64; 2]>::new(args[2]);
+    let deadline = match timeout.is_null() {
+        true => u64::MAX,
+        false => now_ns().saturating_add(from_timespec(timeout.read()?)?),
+    };
+    loop {
+        let ready = look(&UserPtr::new(args[0]), count)?;
+        let now = now_ns();
+        if ready > 0 || now >= deadline {
+            return Ok(ready);
+        }
+        sleep_until(deadline.min(now + LOOK_NS))?;
+    }
+}
+
+/// Writes down what is there now; returns for how many descriptors that is anything.
+fn look(array: &UserPtr<PollFd>, count: usize) -> Result<usize> {
     let mut ready = 0;
     for entry in (0..count).map(|index| array.at(index)) {
         let [fd, asked] = entry.read()?;
         let there = match fd as i32 {
             ..0 => 0, // to be skipped
-            fd if current_files().lock().get(fd as usize).is_err() => POLLNVAL,
-            _ => asked & READY,
+            fd => {
+                let file = current_files().lock().get(fd as usize);
+                file.map_or(POLLNVAL, |file| file.readiness() & (asked | POLLERR | POLLHUP))
+            }
         };
+        let there = there & 0xffff;
         entry.write([fd, asked & 0xffff | there << 16])?;
         ready += usize::from(there != 0);
     }

@@ -77,6 +77,7 @@ fn call(number: u32, args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
         __NR_getcwd => file::getcwd(args),
         __NR_getdents64 => file::getdents64(args),
         __NR_pipe2 => file::pipe2(args),
+        __NR_vmsplice => file::vmsplice(args),
         __NR_dup => file::dup(args),
         __NR_dup3 => file::dup3(args),
         __NR_fcntl => file::fcntl(args),

@@ -159,6 +159,48 @@ pub fn pipe(flags: u32) -> Result<Pipe> {
     Ok(Pipe { read: ends[0], write: ends[1] })
 }
 
+/// [`vmsplice`]: the pages are not needed any more.
+pub const GIFT: u32 = linux::SPLICE_F_GIFT;
+/// [`vmsplice`]: fail instead of waiting.
+pub const NONBLOCK: u32 = linux::SPLICE_F_NONBLOCK;
+
+/// Hands memory (address and length in bytes, each) to the pipe that `fd` writes to, or fills it from the pipe that
+/// `fd` reads from; returns the bytes moved.
+///
+/// # Errors
+/// `EBADF`: not a pipe. `EFAULT`: not this process's memory. `EAGAIN`: full or empty, and [`NONBLOCK`]. `EINVAL`: bad
+/// flags. `EPIPE`: nobody reads (together with SIGPIPE).
+///
+/// # Safety
+/// From a pipe's reading end, nothing borrows the memory.
+pub unsafe fn vmsplice(fd: Fd, spans: &[[usize; 2]], flags: u32) -> Result<usize> {
+    let args = [fd as usize, spans.as_ptr() as usize, spans.len(), flags as usize];
+    // SAFETY: a span is laid out as a `struct iovec`; the caller vouches for what it refers to.
+    unsafe { raw(linux::__NR_vmsplice, args) }
+}
+
+/// [`poll`]: there is something to read.
+pub const POLL_IN: u16 = linux::POLLIN as u16;
+/// [`poll`]: there is room to write.
+pub const POLL_OUT: u16 = linux::POLLOUT as u16;
+/// [`poll`]: nobody reads.
+pub const POLL_ERR: u16 = linux::POLLERR as u16;
+/// [`poll`]: nobody writes.
+pub const POLL_HUP: u16 = linux::POLLHUP as u16;
+
+/// Waits up to `timeout_ns` nanoseconds until `fd` is ready for one of `events`; returns what it is, 0 if nothing.
+///
+/// # Errors
+/// `EINVAL`: no such time.
+pub fn poll(fd: Fd, events: u16, timeout_ns: u64) -> Result<u16> {
+    let mut entry = linux::pollfd { fd, events: events as i16, revents: 0 };
+    let mut timeout = [timeout_ns / 1_000_000_000, timeout_ns % 1_000_000_000];
+    let args = [&raw mut entry as usize, 1, timeout.as_mut_ptr() as usize, 0, 0];
+    // SAFETY: the kernel writes one `pollfd`, and may write the time left over the timeout, which nobody reads.
+    unsafe { raw(linux::__NR_ppoll, args) }?;
+    Ok(entry.revents as u16)
+}
+
 /// Makes `new` another name of `old`, closing what it was before.
 ///
 /// # Errors

@@ -5,7 +5,6 @@ use paging::{CONT_PTES, Event, Pfn};
 
 use super::*;
 use crate::mm::counts::Counts;
-use crate::mm::machine::Machine;
 use crate::mm::testing::machine;
 use crate::mm::{Backing, FaultError, MapFlags, MapRequest, Object, Prot};
 
@@ -22,8 +21,9 @@ fn pin(process: &mut Process<'_>, addr: usize, write: bool) -> Result<Pfn, Fault
 
 /// The first byte of a frame.
 fn byte(mm: &Mm<HostMachine>, frame: Pfn) -> u8 {
-    // SAFETY: a frame of the machine's RAM that the test has pinned, and nobody writes to meanwhile.
-    unsafe { mm.machine.ptr(frame.addr()).read() }
+    let mut byte = [0];
+    mm.read_pinned(frame, 0, &mut byte);
+    byte[0]
 }
 
 #[test]

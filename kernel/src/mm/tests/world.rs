@@ -9,7 +9,6 @@ use super::areas::{Area, AreaOp, Areas};
 use super::naive::{Naive, PAGES};
 use super::{BLOCK, BLOCK_ORDER, PAGE, STEP, blocks, only_order};
 use crate::mm::frame::Kind;
-use crate::mm::machine::Machine;
 use crate::mm::testing::{HostMachine, Process};
 use crate::mm::{Mm, Prot};
 
@@ -232,9 +231,9 @@ impl<'m> World<'m> {
                     pte.is_present() && pte.pfn() == frame,
                     "process {number}, page {page}: {pte:?}, not {frame:?}"
                 );
-                // SAFETY: a frame of the machine's RAM, which nobody writes to meanwhile.
-                let held = unsafe { self.mm.machine.ptr(frame.addr()).read() };
-                assert_eq!(held, value, "process {number}, pinned page {page}");
+                let mut held = [0];
+                self.mm.read_pinned(frame, 0, &mut held);
+                assert_eq!(held[0], value, "process {number}, pinned page {page}");
             }
         }
     }

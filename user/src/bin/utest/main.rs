@@ -30,6 +30,8 @@ mod registers;
 #[cfg(target_os = "none")]
 mod shared;
 #[cfg(target_os = "none")]
+mod splice;
+#[cfg(target_os = "none")]
 mod system;
 
 #[cfg(target_os = "none")]
@@ -49,6 +51,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         registers::TESTS,
         exec::TESTS,
         files::TESTS,
+        splice::TESTS,
         system::TESTS,
     ];
     harness::run(&groups, args)
