@@ -1,7 +1,7 @@
 //! Which folio sizes anonymous and shared memory get: the settings behind `/sys/kernel/mm/transparent_hugepage`.
 //! Linux: `Documentation/admin-guide/mm/transhuge.rst`.
 
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use paging::PAGE_SHIFT;
 
@@ -26,7 +26,7 @@ pub enum Setting {
 }
 
 impl Setting {
-    fn from_raw(raw: u8) -> Setting {
+    const fn from_raw(raw: u8) -> Setting {
         match raw {
             0 => Setting::Always,
             1 => Setting::Madvise,
@@ -75,8 +75,11 @@ impl Memory {
 /// The settings of all folio sizes and the global one that they may inherit.
 pub struct Policy {
     global: AtomicU8,
-    /// Four bits an order: one load tells a fault all it needs.
+    /// Four bits an order.
     sizes: AtomicU64,
+    /// What follows from both, one bit an order, so that a fault need not look at each: orders that everybody gets, and
+    /// from bit 16 up those that MADV_HUGEPAGE gets.
+    enabled: AtomicU32,
 }
 
 /// The order of a contpte block.
@@ -104,14 +107,28 @@ impl Policy {
     pub(super) const fn anon() -> Self {
         let blocks = with(ALL_NEVER, BLOCK_ORDER, Setting::Inherit);
         let sizes = if ORDER_64K > 0 { with(blocks, ORDER_64K, Setting::Always) } else { blocks };
-        Policy { global: AtomicU8::new(Setting::Madvise as u8), sizes: AtomicU64::new(sizes) }
+        Self::from_settings(Setting::Madvise, sizes)
     }
 
     /// Shared memory's default: contpte blocks `within_size`. Linux has `never`, as its shared memory may be a sparse
     /// file that a folio makes larger; ours is a mapping's, which asked for all of it.
     pub(super) const fn shmem() -> Self {
         let sizes = with(ALL_NEVER, BLOCK_ORDER, Setting::WithinSize);
-        Policy { global: AtomicU8::new(Setting::Never as u8), sizes: AtomicU64::new(sizes) }
+        Self::from_settings(Setting::Never, sizes)
+    }
+
+    const fn from_settings(global: Setting, sizes: u64) -> Self {
+        Policy {
+            global: AtomicU8::new(global as u8),
+            sizes: AtomicU64::new(sizes),
+            enabled: AtomicU32::new(enabled(global, sizes)),
+        }
+    }
+
+    /// Draws the conclusions from settings that changed.
+    fn settle(&self) {
+        let sizes = self.sizes.load(Ordering::Relaxed);
+        self.enabled.store(enabled(self.global(), sizes), Ordering::Relaxed);
     }
 
     /// The setting of folios of `order` (1 to [`MAX_ORDER`]); `None` for any other order.
@@ -126,6 +143,7 @@ impl Policy {
         if valid {
             let replace = |sizes: u64| Some(with(sizes, order, setting));
             let _ = self.sizes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, replace);
+            self.settle();
         }
         valid
     }
@@ -139,6 +157,7 @@ impl Policy {
     pub fn set_global(&self, setting: Setting) -> bool {
         if setting != Setting::Inherit {
             self.global.store(setting as u8, Ordering::Relaxed);
+            self.settle();
         }
         setting != Setting::Inherit
     }
@@ -148,21 +167,31 @@ impl Policy {
         if flags.contains(VmaFlags::NOHUGEPAGE) {
             return 0;
         }
-        let asked = flags.contains(VmaFlags::HUGEPAGE);
-        let sizes = self.sizes.load(Ordering::Relaxed);
-        let enabled = |order: &u8| {
-            let own = setting_of(sizes, *order);
-            match if own == Setting::Inherit { self.global() } else { own } {
-                Setting::Always | Setting::WithinSize => true,
-                Setting::Madvise => asked,
-                Setting::Never | Setting::Inherit => false,
-            }
-        };
-        (1..below.min(MAX_ORDER + 1)).rev().find(enabled).unwrap_or(0)
+        let shift = if flags.contains(VmaFlags::HUGEPAGE) { 16 } else { 0 };
+        let enabled = self.enabled.load(Ordering::Relaxed) >> shift & 0xffff & ((1 << below) - 1);
+        // Order 0 is bit 0, which is set.
+        (enabled | 1).ilog2() as u8
     }
 }
 
-fn setting_of(sizes: u64, order: u8) -> Setting {
+/// The orders that are enabled, as [`Policy`] keeps them.
+const fn enabled(global: Setting, sizes: u64) -> u32 {
+    let (mut always, mut asked) = (0, 0);
+    let mut order = 1;
+    while order <= MAX_ORDER {
+        let own = setting_of(sizes, order);
+        let bit = 1 << order;
+        match if matches!(own, Setting::Inherit) { global } else { own } {
+            Setting::Always | Setting::WithinSize => (always, asked) = (always | bit, asked | bit),
+            Setting::Madvise => asked |= bit,
+            Setting::Never | Setting::Inherit => {}
+        }
+        order += 1;
+    }
+    always | asked << 16
+}
+
+const fn setting_of(sizes: u64, order: u8) -> Setting {
     Setting::from_raw((sizes >> (4 * order as u32)) as u8 & 0xf)
 }
 
