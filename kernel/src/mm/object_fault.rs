@@ -10,7 +10,7 @@
 //!
 //! In the window every page that the object has already is mapped where its entry is empty; entries that hold
 //! anything are skipped, each run between them is one batch. Nothing is read for that but what the fault asked for.
-//! Blocks that lie in a run as a whole are written folded. Linux: `filemap_map_pages`, `finish_fault`.
+//! Blocks that lie in a run as a whole are written folded, one that a run completes is folded. Linux: `filemap_map_pages`, `finish_fault`.
 //!
 //! # Young, dirty, writable
 //!
@@ -19,7 +19,8 @@
 //! elsewhere young, which saves a fault (Linux: `arch_wants_old_prefaulted_pte`). Shared entries are writable at once
 //! and clean: the first write is noted in the entry, by hardware or by a fault.
 
-use paging::contpte::{make_writable_ptes, ptep_get_raw, set_pte_at, set_ptes};
+use paging::batch::FolioSpan;
+use paging::contpte::{make_writable_ptes, ptep_get_raw, set_pte_at, set_ptes, try_fold_block};
 use paging::walk::PteRef;
 use paging::{Asid, CONT_PTES, CONT_SIZE, PAGE_SIZE, PTES_PER_TABLE, Pte};
 
@@ -95,16 +96,26 @@ impl<M: Machine> Mm<M> {
                     false if self.machine.features().hw_af => pte.mkold(),
                     _ => pte,
                 };
-                if nr == 1 {
-                    set_pte_at(&self.machine, asid, first.add(index), pte, Some(folio.span()));
-                } else {
-                    set_ptes(&self.machine, first.add(index), pte, nr);
-                }
+                set_ptes(&self.machine, first.add(index), pte, nr);
+                self.fold_ends(asid, first.add(index), nr, folio.span());
                 *rss += nr;
             }
             index += nr;
         }
         Ok(())
+    }
+
+    /// The `nr` entries from `at`, which map `folio`, are new: folds the blocks at their ends that they complete.
+    fn fold_ends(&self, asid: Asid, at: PteRef, nr: usize, folio: FolioSpan) {
+        let last = at.add(nr - 1);
+        let (from_start, to_end) = (at.cont_index() == 0, last.cont_index() == CONT_PTES - 1);
+        if !self.blocks.refolds() || (from_start && to_end) {
+            return;
+        }
+        try_fold_block(&self.machine, asid, if from_start { last } else { at }, folio);
+        if !from_start && !to_end && last.cont_start() != at.cont_start() {
+            try_fold_block(&self.machine, asid, last, folio);
+        }
     }
 
     /// How many entries before `at`, and how many from it on, a fault there looks at.

@@ -221,7 +221,7 @@ fn a_write_to_a_read_only_shared_block_makes_it_writable_whole_and_folded() {
 }
 
 #[test]
-fn discarding_part_of_a_shared_block_keeps_its_contents() {
+fn discarding_part_of_a_shared_block_keeps_its_contents_and_the_next_touch_folds_it() {
     let mm = machine();
     leaks_nothing(&mm, || {
         let mut process = Process::new(&mm);
@@ -229,8 +229,10 @@ fn discarding_part_of_a_shared_block_keeps_its_contents() {
         fill(&mut process, BASE, 2 * BLOCK, 1);
         process.space.madvise(&mm, BASE + 3 * PAGE, BLOCK * PAGE, MADV_DONTNEED).unwrap();
         assert_eq!(process.space.usage(&mm).rss_pages, BLOCK);
+        assert_eq!(folded(&process, BASE, 2 * BLOCK), 0);
         check(&mut process, BASE, 2 * BLOCK, 1);
         assert_eq!(process.space.usage(&mm).rss_pages, 2 * BLOCK);
+        assert_eq!(folded(&process, BASE, 2 * BLOCK), 2 * BLOCK, "as before");
         process.exit();
     });
 }
