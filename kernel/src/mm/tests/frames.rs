@@ -41,6 +41,8 @@ fn frames_are_mapped_uncounted_and_copied_as_they_are() {
             map(&mut parent, BLOCK, first, Prot::READ, flags).unwrap();
             let pte = parent.pte(BASE);
             assert!(pte.is_special() && !pte.is_writable() && pte.pfn() == first, "there before any fault");
+            let pinned = parent.space.pin_pages(&mm, BASE, false, &mut [Pfn::new(0)]);
+            assert_eq!(pinned, Err(FaultError::AccErr), "not memory that a pin could keep");
             let mut child = parent.fork().unwrap();
             assert_eq!(child.pte(BASE + PAGE).pfn(), first.add(1), "{flags:?}: nobody could fault it in");
             for process in [&mut parent, &mut child] {

@@ -5,7 +5,7 @@ use model::machine::MachineConfig;
 use paging::contpte::wrprotect_ptes;
 use paging::flush::issue_range;
 use paging::walk::lookup;
-use paging::{CONT_PTES, CONT_SIZE, Event, VirtAddr};
+use paging::{CONT_PTES, CONT_SIZE, Event, Pfn, VirtAddr};
 
 use super::*;
 use crate::mm::testing::{FRAMES, machine, sized, with};
@@ -279,6 +279,25 @@ fn protect_entries(process: &Process<'_>, addr: usize, pages: usize) {
     let at = lookup(machine, process.space.root(), VirtAddr::new(addr as u64)).unwrap();
     wrprotect_ptes(machine, asid, at, pages);
     issue_range(machine, asid, at.va(), pages as u64).sync(machine);
+}
+
+#[test]
+fn pinned_shared_memory_stays_shared_even_if_fork_copies_its_entries() {
+    let mm = machine();
+    leaks_nothing(&mm, || {
+        let mut parent = watched(&mm);
+        fill(&mut parent, BASE, 2 * BLOCK, 1);
+        let mut frames = [Pfn::new(0)];
+        parent.space.pin_pages(&mm, BASE + PAGE, false, &mut frames).unwrap();
+        let mut child = parent.fork().unwrap();
+        assert_eq!(child.pte(BASE + PAGE).pfn(), frames[0]);
+        assert_eq!(mm.machine.counted(Event::ForkPinnedCopies), 0);
+        child.write(BASE + PAGE, 99).unwrap();
+        assert_eq!(parent.read(BASE + PAGE), Ok(99));
+        mm.unpin(frames[0]);
+        child.exit();
+        parent.exit();
+    });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Pinned pages: they stay the process's through fork, copy-on-write and unmapping, and cost nobody else anything.
 
-use linux_raw_sys::general::{MADV_DONTFORK, MADV_DONTNEED};
-use paging::{CONT_PTES, Event, Pfn};
+use linux_raw_sys::general::{MADV_COLLAPSE, MADV_DONTFORK, MADV_DONTNEED};
+use paging::{CONT_PTES, Event, Pfn, VirtAddr};
 
 use super::*;
 use crate::mm::counts::Counts;
@@ -290,5 +290,68 @@ fn pins_stop_before_their_field_is_full_and_forks_go_on() {
         (0..pins).for_each(|_| mm.unpin(frame));
         fill(&mut parent, BASE, CONT_PTES, 2);
         parent.exit();
+    });
+}
+
+#[test]
+fn a_hole_is_not_filled_with_the_frame_that_is_pinned() {
+    let mm = machine();
+    leaks_nothing(&mm, || {
+        let mut process = Process::new(&mm);
+        process.map_anon(BASE, CONT_PTES);
+        fill(&mut process, BASE, CONT_PTES, 1);
+        let frame = pin(&mut process, BASE + 3 * PAGE, false).unwrap();
+        process.space.madvise(&mm, BASE + 3 * PAGE, PAGE, MADV_DONTNEED).unwrap();
+        process.write(BASE + 3 * PAGE, 90).unwrap();
+        assert_eq!(byte(&mm, frame), 4);
+        assert_ne!(process.pte(BASE + 3 * PAGE).pfn(), frame);
+        mm.unpin(frame);
+        process.exit();
+    });
+}
+
+#[test]
+fn a_pinned_folio_under_a_block_descriptor_is_copied_as_well() {
+    let Some(order) = crate::mm::pmd::PMD_ORDER else { return };
+    let mm = machine();
+    only_order(&mm, order);
+    leaks_nothing(&mm, || {
+        let (pages, at) = (1 << order, VirtAddr::new(BASE as u64));
+        let mut parent = Process::new(&mm);
+        parent.map_anon(BASE, pages);
+        fill(&mut parent, BASE, pages, 1);
+        let frame = pin(&mut parent, BASE + 7 * PAGE, false).unwrap();
+        // All in its place, so the folio is not moved, but gets its block descriptor back.
+        parent.space.madvise(&mm, BASE, pages * PAGE, MADV_COLLAPSE).unwrap();
+        assert!(parent.space.block_at(&mm, at).is_some());
+        let mut child = parent.fork().unwrap();
+        assert_eq!(mm.machine.counted(Event::ForkPinnedCopies), pages as u64);
+        assert!(parent.space.block_at(&mm, at).is_some_and(|block| block.is_writable()));
+        parent.write(BASE + 7 * PAGE, 99).unwrap();
+        assert_eq!(byte(&mm, frame), 99);
+        check(&mut child, BASE, pages, 1);
+        mm.unpin(frame);
+        child.exit();
+        parent.exit();
+    });
+}
+
+#[test]
+fn collapsing_leaves_pinned_pages_where_they_are() {
+    let mm = machine();
+    only_order(&mm, 0);
+    leaks_nothing(&mm, || {
+        let mut process = Process::new(&mm);
+        process.map_anon(BASE, CONT_PTES);
+        fill(&mut process, BASE, CONT_PTES, 1);
+        let frame = pin(&mut process, BASE + PAGE, true).unwrap();
+        let collapsed = process.space.madvise(&mm, BASE, CONT_PTES * PAGE, MADV_COLLAPSE);
+        assert_eq!((collapsed, process.pte(BASE + PAGE).pfn()), (Err(crate::errno::Errno::EAGAIN), frame));
+        process.write(BASE + PAGE, 50).unwrap();
+        assert_eq!(byte(&mm, frame), 50);
+        mm.unpin(frame);
+        process.space.madvise(&mm, BASE, CONT_PTES * PAGE, MADV_COLLAPSE).unwrap();
+        assert_eq!(folded(&process, BASE, CONT_PTES), CONT_PTES);
+        process.exit();
     });
 }

@@ -88,8 +88,9 @@ pub struct World<'m> {
     processes: Vec<(Process<'m>, Naive)>,
     areas: Areas<'m>,
     stores: u8,
-    /// Frames pinned, once for each pin. Processes may have unmapped them, or be gone.
-    pins: Vec<Pfn>,
+    /// Frames pinned, once for each pin, and what they held last. Processes may have unmapped them, or be gone; then
+    /// they hold that for good.
+    pins: Vec<(Pfn, u8)>,
 }
 
 impl<'m> World<'m> {
@@ -97,6 +98,7 @@ impl<'m> World<'m> {
     pub fn new(mm: &'m Mm<HostMachine>) -> Self {
         only_order(mm, BLOCK_ORDER);
         blocks(mm, BLOCK_ORDER, true, true);
+        mm.drain_caches(); // of the CPU that the last sequence ended on
         mm.machine.run_on(0);
         let mut first = Process::new(mm);
         surround(&mut first);
@@ -202,28 +204,21 @@ impl<'m> World<'m> {
             let before = naive.pinned(page).map(|(frame, _)| frame);
             assert!(before.is_none_or(|before| before == *frame), "page {page} pinned in another frame");
             naive.set_pinned(page, *frame);
-            self.pins.push(*frame);
+            self.pins.push((*frame, 0));
         }
     }
 
     fn unpin(&mut self, index: usize) {
-        let frame = self.pins.swap_remove(index);
-        if !self.pins.contains(&frame) {
+        let (frame, _) = self.pins.swap_remove(index);
+        if self.pins.iter().all(|(other, _)| *other != frame) {
             self.processes.iter_mut().for_each(|(_, naive)| naive.unpin(frame));
         }
         self.mm.unpin(frame);
     }
 
     /// Checks that pinned pages are mapped where they were and that their frames hold what the process sees, and that
-    /// nobody frees a pinned frame.
-    fn check_pins(&self) {
-        for frame in &self.pins {
-            let folio = self.mm.frames.folio(*frame);
-            assert!(
-                self.mm.frames.counts(folio.head).pins > 0 && folio.kind == Kind::Anon,
-                "{frame:?} is gone"
-            );
-        }
+    /// nobody frees a pinned frame or gives it another use.
+    fn check_pins(&mut self) {
         for (number, (real, naive)) in self.processes.iter().enumerate() {
             for (page, (frame, value)) in (0..PAGES).filter_map(|page| Some((page, naive.pinned(page)?))) {
                 let pte = real.pte(AREA + page * PAGE);
@@ -231,10 +226,21 @@ impl<'m> World<'m> {
                     pte.is_present() && pte.pfn() == frame,
                     "process {number}, page {page}: {pte:?}, not {frame:?}"
                 );
-                let mut held = [0];
-                self.mm.read_pinned(frame, 0, &mut held);
-                assert_eq!(held[0], value, "process {number}, pinned page {page}");
+                self.pins
+                    .iter_mut()
+                    .filter(|(pinned, _)| *pinned == frame)
+                    .for_each(|(_, held)| *held = value);
             }
+        }
+        for (frame, value) in &self.pins {
+            let folio = self.mm.frames.folio(*frame);
+            assert!(
+                self.mm.frames.counts(folio.head).pins > 0 && folio.kind == Kind::Anon,
+                "{frame:?} is gone"
+            );
+            let mut held = [0];
+            self.mm.read_pinned(*frame, 0, &mut held);
+            assert_eq!(held[0], *value, "{frame:?}, pinned");
         }
     }
 
