@@ -8,6 +8,7 @@
 mod harness;
 mod asid;
 mod contpte;
+mod decay;
 mod descriptors;
 mod exhaustion;
 mod flush;
@@ -31,6 +32,7 @@ const TESTS: &[&[Test]] = &[
     memory::TESTS,
     fork::TESTS,
     pin::TESTS,
+    decay::TESTS,
     pmd::TESTS,
     exhaustion::TESTS,
     asid::TESTS,

@@ -51,6 +51,8 @@ pub const DONTNEED: u32 = linux::MADV_DONTNEED;
 pub const DONTFORK: u32 = linux::MADV_DONTFORK;
 /// Give it to children again.
 pub const DOFORK: u32 = linux::MADV_DOFORK;
+/// Make large folios of what is there. Linux: 2 MiB only.
+pub const COLLAPSE: u32 = linux::MADV_COLLAPSE;
 /// Use large folios.
 pub const HUGEPAGE: u32 = linux::MADV_HUGEPAGE;
 

@@ -7,7 +7,7 @@ use user::counters::Counters;
 use user::policy::Policy;
 use user::probe;
 use user::rt::start::Args;
-use user::sys::memory::{PRIVATE, block_size, page_size};
+use user::sys::memory::{self, PRIVATE, block_size, page_size};
 use user::sys::{Errno, file, process};
 
 use crate::fork::{fork_again_on, isolation};
@@ -29,6 +29,9 @@ pub const TESTS: &[Test] = &[
     ("fork isolation, 2M folios", |_| with_folios(2048, isolated)),
     ("fork keeps blocks folded", blocks_stay_folded),
     ("fork flushes once", one_flush),
+    ("a write beside the child copies a block at once", copied_by_the_block),
+    ("a write after the child copies nothing", reused_by_the_block),
+    ("small pages collapse to blocks", collapsed),
 ];
 
 /// Bytes of the memory under test: two of the largest folios.
@@ -106,4 +109,79 @@ fn one_flush(_: Args) -> Outcome {
     check_eq!(events.get("tlbi_asid"), Some(1));
     check_eq!(events.get("tlbi_all"), Some(0));
     Ok(())
+}
+
+/// Blocks in the memory under test.
+fn blocks() -> u64 {
+    (LEN / block_size()) as u64
+}
+
+/// Faults, faults that copied and frames copied while this process writes to all pages; what its own stack and data
+/// cost besides comes to a few more.
+fn write_costs(pages: &Pages) -> Result<[u64; 3], Trouble> {
+    let before = probe::counters();
+    // Once more, so that reading the counters has had its faults.
+    let before = (before, probe::counters()).1;
+    pages.fill(2);
+    let spent = probe::counters().since(&before);
+    let get = |name| spent.get(name).ok_or(Trouble::Skip("this kernel does not count it"));
+    Ok([get("pgfault")?, get("cow_copy")?, get("frames_copied")?])
+}
+
+/// Faults that a process may take besides those that are counted on.
+const OTHERS: u64 = 8;
+
+fn copied_by_the_block(_: Args) -> Outcome {
+    folded_kib()?;
+    with_folios((block_size() >> 10) as u32, || {
+        let pages = Pages::map(LEN, PRIVATE)?;
+        pages.fill(1);
+        let pipe = file::pipe(0)?;
+        let child = process::spawn(|| {
+            let released = file::read(pipe.read, &mut [0]);
+            i32::from(released != Ok(1) || !pages.is_filled(1, 0..pages.count()))
+        })?;
+        let [faults, copies, frames] = write_costs(&pages)?;
+        let in_block = (block_size() / page_size()) as u64;
+        check!((blocks()..=blocks() + OTHERS).contains(&faults));
+        check!((blocks()..=blocks() + OTHERS).contains(&copies));
+        check!((blocks() * in_block..=(blocks() + OTHERS) * in_block).contains(&frames));
+        check!(folded_kib()? >= LEN as u64 / 1024);
+        file::write_all(pipe.write, &[1])?;
+        check_eq!(process::wait(child)?.exited(), Some(0));
+        check!(pages.is_filled(2, 0..pages.count()));
+        Ok(())
+    })
+}
+
+fn reused_by_the_block(_: Args) -> Outcome {
+    folded_kib()?;
+    with_folios((block_size() >> 10) as u32, || {
+        let pages = Pages::map(LEN, PRIVATE)?;
+        pages.fill(1);
+        check_eq!(process::wait(process::spawn(|| 0)?)?.exited(), Some(0));
+        let [faults, copies, _] = write_costs(&pages)?;
+        check!((blocks()..=blocks() + OTHERS).contains(&faults) && copies <= OTHERS);
+        check!(pages.is_filled(2, 0..pages.count()));
+        Ok(())
+    })
+}
+
+fn collapsed(_: Args) -> Outcome {
+    folded_kib()?;
+    with_folios((page_size() >> 10) as u32, || {
+        let pages = Pages::map(LEN, PRIVATE)?;
+        pages.fill(1);
+        let before = folded_kib()?;
+        let part = |page: usize, len| unsafe {
+            // SAFETY: changes no contents.
+            memory::advise(pages.base + page * page_size(), len, memory::COLLAPSE)
+        };
+        part(0, block_size())?;
+        check_eq!(folded_kib()? - before, block_size() as u64 / 1024);
+        check_eq!(part(1, block_size() - 2 * page_size()), Err(Errno::EINVAL));
+        part(0, LEN)?;
+        check!(pages.is_filled(1, 0..pages.count()));
+        Ok(())
+    })
 }
