@@ -8,6 +8,8 @@
 //! built again. Nothing of this is ever part of a normal build.
 
 mod catch;
+#[cfg(test)]
+mod named;
 mod plan;
 mod tree;
 
