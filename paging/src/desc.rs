@@ -421,6 +421,16 @@ impl TableDesc {
         TableDesc(table.get() | VALID | TABLE)
     }
 
+    /// The table at `table` on its way to another place: without VALID, so that hardware sees an empty entry.
+    pub(crate) const fn parked(table: PhysAddr) -> Self {
+        TableDesc(table.get() | TABLE)
+    }
+
+    /// The table that the entry `raw` parks.
+    pub(crate) const fn from_parked(raw: u64) -> Option<PhysAddr> {
+        if raw & (VALID | TABLE) == TABLE { Some(PhysAddr::new(raw & OA_MASK)) } else { None }
+    }
+
     /// The descriptor's bits.
     #[inline]
     pub const fn raw(self) -> u64 {

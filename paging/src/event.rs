@@ -67,6 +67,10 @@ events! {
     ForkPinnedCopies = "fork_pinned_copies",
     /// Level-2 blocks that fork copied as one entry.
     ForkPmds = "fork_pmds",
+    /// Batches of PTEs that mremap moved.
+    MoveBatches = "move_batches",
+    /// Last-level tables that mremap moved whole.
+    TablesMoved = "tables_moved",
     /// Atomic updates of folio reference and mapping counts.
     FolioRefUpdates = "folio_ref_updates",
     /// Frames zeroed.

@@ -11,7 +11,7 @@
 //! 2. [`desc`]: what one descriptor says ([`Pte`], [`NonPresent`], [`TableDesc`]).
 //! 3. [`mmu`], [`tlbi`], [`event`]: the machine, the operands of its TLB instructions, what is counted.
 //! 4. [`flush`]: which TLBIs a range needs, issued and completed as separate steps.
-//! 5. [`walk`], [`map`]: finding and building tables.
+//! 5. [`walk`], [`map`], [`relink`]: finding, building and moving tables.
 //! 6. [`contpte`], [`batch`], [`pmd`]: operations on entries of user memory, by page, by contpte block and folio, and by
 //!    block descriptor.
 //!
@@ -35,6 +35,7 @@ pub mod level;
 pub mod map;
 pub mod mmu;
 pub mod pmd;
+pub mod relink;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 pub mod tlbi;

@@ -6,7 +6,7 @@
 use crate::text::leading_number;
 
 /// Pleat's event counters in the order of its `/proc/vmstat`; gauges (`nr_*`) are not events.
-pub const NAMES: [&str; 29] = [
+pub const NAMES: [&str; 31] = [
     "pte_stores",
     "pte_atomics",
     "tlbi_va",
@@ -23,6 +23,8 @@ pub const NAMES: [&str; 29] = [
     "fork_batches",
     "fork_blocks",
     "wrprotect_batches",
+    "move_batches",
+    "tables_moved",
     "folio_ref_updates",
     "frames_zeroed",
     "frames_copied",

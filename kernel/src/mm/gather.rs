@@ -74,6 +74,11 @@ impl<'m, M: Machine> Unmapped<'m, M> {
         self.flush.add_block(start);
     }
 
+    /// Tables were taken from their place, to be used elsewhere: walk caches may still lead to them.
+    pub fn flush_all(&mut self) {
+        self.flush.add_all();
+    }
+
     /// `nr` PTEs, cleared and announced to [`Unmapped::flush_range`], mapped frames of the folio at `head`.
     #[inline]
     pub fn folio(&mut self, head: Pfn, nr: usize) {

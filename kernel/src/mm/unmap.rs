@@ -38,7 +38,20 @@ impl AddressSpace {
         let mut unmapped = Unmapped::new(mm, self.asid());
         self.zap(mm, start, end, &mut unmapped);
         self.vmas.remove(start, end, |vma| release_vma(mm, vma));
-        // Tables that no neighbour needs either: up to where those end and begin.
+        self.unlink_unused(mm, start, end, &mut unmapped);
+        unmapped.finish();
+        Ok(())
+    }
+
+    /// Unlinks the tables on the way to `start..end`, where there is no VMA, that no neighbour needs either, and hands
+    /// them to `unmapped`.
+    pub(super) fn unlink_unused<M: Machine>(
+        &self,
+        mm: &Mm<M>,
+        start: VirtAddr,
+        end: VirtAddr,
+        unmapped: &mut Unmapped<'_, M>,
+    ) {
         let next = self.vmas.index_at(start);
         let below = next.checked_sub(1).and_then(|index| self.vmas.get(index));
         let floor = below.map_or(VirtAddr::new(0), |vma| vma.end);
@@ -46,8 +59,6 @@ impl AddressSpace {
         unlink_tables(&mm.machine, self.root, (start, end), (floor, ceiling), &mut |table| {
             unmapped.table(table)
         });
-        unmapped.finish();
-        Ok(())
     }
 
     /// Clears the entries of `start..end` and hands what they mapped to `unmapped`. No block reaches across either end.

@@ -126,6 +126,18 @@ impl Vma {
         if self.prot.contains(Prot::EXEC) { pte.mkexec() } else { pte }
     }
 
+    /// What a VMA shows that begins with the contents of `va`, which is in this one or its end.
+    pub fn backing_at(&self, va: VirtAddr) -> Backing {
+        let pages = self.start.pages_to(va) as u64;
+        match &self.backing {
+            Backing::Anon => Backing::Anon,
+            Backing::Object { object, page } => {
+                Backing::Object { object: object.clone(), page: page + pages }
+            }
+            Backing::Frames { first } => Backing::Frames { first: first.add(pages) },
+        }
+    }
+
     /// Cuts the VMA in two at `at`, which is inside; `self` keeps the lower part.
     fn split_off(&mut self, at: VirtAddr) -> Vma {
         let mut upper = self.clone();

@@ -3,7 +3,7 @@
 use super::map_args;
 use crate::errno::{Errno, Result};
 use crate::fs;
-use crate::mm::{Backing, MapFlags, MapRequest, Prot};
+use crate::mm::{Backing, MapFlags, MapRequest, Prot, RemapFlags, RemapRequest};
 use crate::proc::layout::PAGE;
 use crate::proc::{current_files, with_current_mm};
 
@@ -41,6 +41,14 @@ pub fn munmap(args: &[u64; 6]) -> Result<usize> {
     let len =
         (args[1] as usize).checked_next_multiple_of(PAGE).filter(|len| *len != 0).ok_or(Errno::EINVAL)?;
     with_current_mm(|space| space.munmap(crate::mm(), addr, len)).ok_or(Errno::EINVAL)?.map(|()| 0)
+}
+
+/// mremap(old_address, old_size, new_size, flags, new_address).
+pub fn mremap(args: &[u64; 6]) -> Result<usize> {
+    let [addr, old_len, new_len, flags, new_addr, _] = args.map(|arg| arg as usize);
+    let flags = u32::try_from(flags).ok().and_then(RemapFlags::from_bits).ok_or(Errno::EINVAL)?;
+    let request = RemapRequest { addr, old_len, new_len, flags, new_addr };
+    with_current_mm(|space| space.mremap(crate::mm(), request)).ok_or(Errno::EFAULT)?
 }
 
 /// mprotect(addr, len, prot).

@@ -49,6 +49,7 @@ fn call(number: u32, args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
         // Memory.
         __NR_mmap => mem::mmap(args),
         __NR_munmap => mem::munmap(args),
+        __NR_mremap => mem::mremap(args),
         __NR_mprotect => mem::mprotect(args),
         __NR_madvise => mem::madvise(args),
         __NR_brk => mem::brk(args),

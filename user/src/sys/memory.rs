@@ -45,6 +45,13 @@ pub const FIXED: u32 = linux::MAP_FIXED;
 /// A file's contents, copied on write; takes a file descriptor.
 pub const FILE_PRIVATE: u32 = linux::MAP_PRIVATE;
 
+/// mremap: the mapping may go elsewhere.
+pub const MAYMOVE: u32 = linux::MREMAP_MAYMOVE;
+/// mremap: it goes to exactly the address given, replacing what is there.
+pub const MOVE_TO: u32 = linux::MREMAP_MAYMOVE | linux::MREMAP_FIXED;
+/// mremap: the old range stays mapped, empty.
+pub const DONTUNMAP: u32 = linux::MREMAP_DONTUNMAP;
+
 /// Forget the pages' contents.
 pub const DONTNEED: u32 = linux::MADV_DONTNEED;
 /// Do not give it to children.
@@ -110,6 +117,25 @@ pub unsafe fn split_blocks(base: usize, len: usize) -> Result<()> {
 pub unsafe fn unmap(addr: usize, len: usize) -> Result<()> {
     // SAFETY: the caller vouches for the range.
     unsafe { raw(linux::__NR_munmap, [addr, len]) }.map(drop)
+}
+
+/// mremap: makes the mapping of `old_len` bytes at `addr` one of `new_len`, elsewhere if `flags` permit and it must be;
+/// returns where.
+///
+/// # Errors
+/// See mremap(2).
+///
+/// # Safety
+/// Nothing in the old range may be in use, nor in the new one with [`MOVE_TO`].
+pub unsafe fn remap(
+    addr: usize,
+    old_len: usize,
+    new_len: usize,
+    flags: u32,
+    new_addr: usize,
+) -> Result<usize> {
+    // SAFETY: the caller vouches for both ranges.
+    unsafe { raw(linux::__NR_mremap, [addr, old_len, new_len, flags as usize, new_addr]) }
 }
 
 /// Sets the access permissions of the pages of `len` bytes at `addr`.

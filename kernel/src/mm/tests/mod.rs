@@ -8,6 +8,7 @@ mod exhaustive;
 mod fork;
 mod frames;
 mod mapping;
+mod mremap;
 mod naive;
 mod object;
 mod pin;

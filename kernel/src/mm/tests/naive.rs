@@ -84,6 +84,60 @@ impl Naive {
         self.pages.iter_mut().flatten().filter(its).for_each(|page| page.pinned = None);
     }
 
+    /// Whether `pages` are all mapped and permit the same: then they are one mapping.
+    fn is_one(&self, pages: core::ops::Range<usize>) -> bool {
+        let first = self.pages[pages.start].map(|page| page.prot);
+        first.is_some() && self.pages[pages].iter().all(|page| page.map(|page| page.prot) == first)
+    }
+
+    /// Moves the mapping `from` to `to`, over whatever is there; with `keep`, the old pages stay mapped and hold
+    /// zeroes. Returns whether it is possible; if not, nothing changes.
+    pub fn relocate(
+        &mut self,
+        from: core::ops::Range<usize>,
+        to: core::ops::Range<usize>,
+        keep: bool,
+    ) -> bool {
+        let kept = from.start..from.end.min(from.start + to.len());
+        if (from.start < to.end && to.start < from.end) || !self.is_one(kept.clone()) {
+            return false;
+        }
+        let prot = self.pages[from.start].map(|page| page.prot);
+        let moved: std::vec::Vec<_> = self.pages[kept.clone()].to_vec();
+        self.unmap(from);
+        self.pages[to.clone()].fill(prot.map(|prot| Page { prot, value: 0, pinned: None }));
+        self.pages[to.start..to.start + moved.len()].copy_from_slice(&moved);
+        if keep {
+            self.pages[kept].fill(prot.map(|prot| Page { prot, value: 0, pinned: None }));
+        }
+        true
+    }
+
+    /// Makes the mapping `from` longer by `more` pages; returns whether it is possible: one mapping, and nothing is
+    /// behind it.
+    pub fn grow(&mut self, from: core::ops::Range<usize>, more: usize) -> bool {
+        let new = from.end..from.end + more;
+        // Without more to have there is nothing to be refused, but that there is no mapping.
+        if more == 0 {
+            return self.pages[from.start].is_some();
+        }
+        if !self.is_one(from.clone()) || self.pages[new.clone()].iter().any(Option::is_some) {
+            return false;
+        }
+        let prot = self.pages[from.start].map(|page| page.prot);
+        self.pages[new].fill(prot.map(|prot| Page { prot, value: 0, pinned: None }));
+        true
+    }
+
+    /// Makes the mapping `from` shorter, to `left` pages; returns whether something is mapped at its start.
+    pub fn shrink(&mut self, from: core::ops::Range<usize>, left: usize) -> bool {
+        let mapped = self.pages[from.start].is_some();
+        if mapped {
+            self.unmap(from.start + left..from.end);
+        }
+        mapped
+    }
+
     /// What a load gives.
     pub fn read(&self, page: usize) -> Result<u8, FaultError> {
         match self.pages[page] {

@@ -9,6 +9,7 @@ use super::areas::{Area, AreaOp, Areas};
 use super::naive::{Naive, PAGES};
 use super::{BLOCK, BLOCK_ORDER, PAGE, STEP, blocks, only_order};
 use crate::mm::frame::Kind;
+use crate::mm::mremap::{RemapFlags, RemapRequest};
 use crate::mm::testing::{HostMachine, Process};
 use crate::mm::{Mm, Prot};
 
@@ -53,6 +54,13 @@ pub enum Op {
     Discard(usize, Stretch),
     /// madvise(MADV_COLLAPSE).
     Collapse(usize, Stretch),
+    /// mremap with MREMAP_FIXED to where the page with that number is: as long as it was (0), as long and the old
+    /// range stays mapped (1), two pages longer (2), or half as long (3).
+    Move(usize, Stretch, usize, u8),
+    /// mremap in place to that many pages more.
+    Grow(usize, Stretch, usize),
+    /// mremap in place to half.
+    Shrink(usize, Stretch),
     /// A load from a page.
     Read(usize, usize),
     /// A store to a page.
@@ -154,6 +162,39 @@ impl<'m> World<'m> {
                 let (addr, len) = stretch.bytes();
                 // Whether or not anything could be done: what a process sees is the same.
                 let _ = real.space.madvise(mm, addr, len, MADV_COLLAPSE);
+            }
+            Op::Move(number, stretch, to, how) => {
+                let (real, naive) = &mut self.processes[at(number)];
+                real.enter();
+                let (from, to, how) = (stretch.range(), to % PAGES, how % 4);
+                let new_len = [from.len(), from.len(), from.len() + 2, from.len().div_ceil(2)][how as usize];
+                let new_len = new_len.min(PAGES - to);
+                let keep = how == 1 && new_len == from.len();
+                let flags = if keep { RemapFlags::DONTUNMAP } else { RemapFlags::empty() };
+                let flags = flags | RemapFlags::MAYMOVE | RemapFlags::FIXED;
+                let (addr, old_len) = stretch.bytes();
+                let (new_addr, bytes) = (AREA + to * PAGE, new_len * PAGE);
+                let done = real
+                    .space
+                    .mremap(mm, RemapRequest { addr, old_len, new_len: bytes, flags, new_addr })
+                    .is_ok_and(|at| at == new_addr);
+                assert_eq!(done, naive.relocate(from, to..to + new_len, keep));
+            }
+            Op::Grow(number, stretch, more) => {
+                let (real, naive) = &mut self.processes[at(number)];
+                real.enter();
+                let (from, (addr, old_len)) = (stretch.range(), stretch.bytes());
+                let more = more.clamp(1, PAGES).min(PAGES - from.end);
+                let done = real.space.mremap(mm, in_place(addr, old_len, old_len + more * PAGE)).is_ok();
+                assert_eq!(done, naive.grow(from, more));
+            }
+            Op::Shrink(number, stretch) => {
+                let (real, naive) = &mut self.processes[at(number)];
+                real.enter();
+                let (from, (addr, old_len)) = (stretch.range(), stretch.bytes());
+                let left = from.len().div_ceil(2);
+                let done = real.space.mremap(mm, in_place(addr, old_len, left * PAGE)).is_ok();
+                assert_eq!(done, naive.shrink(from, left));
             }
             Op::Read(number, page) => self.compare(at(number), page % PAGES),
             Op::Write(number, page) => self.write(at(number), page % PAGES, value),
@@ -262,6 +303,11 @@ impl<'m> World<'m> {
         self.areas.finish();
         self.processes.into_iter().for_each(|(real, _)| real.exit());
     }
+}
+
+/// mremap that may not move anything.
+fn in_place(addr: usize, old_len: usize, new_len: usize) -> RemapRequest {
+    RemapRequest { addr, old_len, new_len, flags: RemapFlags::empty(), new_addr: 0 }
 }
 
 /// Runs `ops` from the beginning to the end, on a machine whose frames must all be free again afterwards.

@@ -22,6 +22,8 @@ mod harness;
 #[cfg(target_os = "none")]
 mod memory;
 #[cfg(target_os = "none")]
+mod mremap;
+#[cfg(target_os = "none")]
 mod pointers;
 #[cfg(target_os = "none")]
 mod processes;
@@ -45,6 +47,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         memory::TESTS,
         shared::TESTS,
         devices::TESTS,
+        mremap::TESTS,
         faults::TESTS,
         pointers::TESTS,
         processes::TESTS,
