@@ -63,13 +63,16 @@ done
 export MEM=512M EL2=0
 expect_pass max-bbm2 4,64 pleat.bbm=2
 for granule in 16k 64k; do
-    export GRANULE="$granule" EL2=0 GIC=3
+    export GRANULE="$granule"
     scripts/image.sh
-    for cpu in neoverse-n1 max; do
-        export CPU="$cpu" MEM=512M
-        expect_pass "$cpu-$granule" "64,2048"
-    done
+    export CPU=neoverse-n1 GIC=2 EL2=0 MEM=128M
+    expect_pass "$CPU-$granule-gic2-el1-128M" "64,2048"
+    export CPU=max GIC=3 EL2=1 MEM=8G
+    expect_pass "$CPU-$granule-gic3-el2-8G" "64,2048"
 done
+# A CPU without the granule: the kernel says so instead of hanging.
+export CPU=cortex-a72 GRANULE=16k MEM=128M
+expect_status no-such-granule 101 ""
 unset GRANULE
 export CPU=max MEM=128M EL2=1 TIMEOUT=400
 expect_status out-of-memory 0 "pleat.selftest=off -- storm --ops=oom --mib=8 --sizes=64"

@@ -96,9 +96,9 @@ mod tests {
             Granule::K64 => 64,
         };
         assert_eq!(Level::TOP.index(top), entries - 1);
-        // The level below alone would not do: its table is full before the addresses are.
-        let below = Level::TOP.next().unwrap();
-        assert!(below.shift() + GRANULE.index_bits() < VA_BITS);
+        let covered = |level: Level| level.shift() + GRANULE.index_bits();
+        assert!(covered(Level::TOP) >= VA_BITS, "the top table would not cover all addresses");
+        assert!(covered(Level::TOP.next().unwrap()) < VA_BITS, "the one below would do");
     }
 
     #[test]
