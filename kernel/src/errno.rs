@@ -54,6 +54,8 @@ errnos! {
     EACCES,
     /// A user pointer that cannot be read or written.
     EFAULT,
+    /// In use.
+    EBUSY,
     /// Already exists.
     EEXIST,
     /// Not a directory.

@@ -10,7 +10,7 @@ use crate::arch::kmap::frames::{FrameSource, set_source};
 use crate::arch::{self, features};
 use crate::bbm::Choice;
 use crate::cmdline::CommandLine;
-use crate::errno::Result;
+use crate::errno::{Errno, Result};
 use crate::mm::PhysRange;
 use crate::mm::frame::Kind;
 use crate::start::BootContext;
@@ -63,6 +63,7 @@ fn start_mm(boot: &BootContext) {
     });
     let batching = boot.cmdline.get("pleat.batch") != Some("off");
     crate::mm().batching.store(batching, Ordering::Relaxed);
+    start_swap(&boot.cmdline);
     log::info!(
         "{} MiB free, fork copies PTEs {}",
         crate::mm().free_pages() >> (20 - paging::PAGE_SHIFT),
@@ -80,6 +81,16 @@ fn choose_bbm_level(cmdline: &CommandLine<'_>) {
         Choice::Level2 => log::info!("contpte blocks are folded and unfolded without a flush (BBM level 2)"),
         Choice::NotOffered(level) => log::warn!("pleat.bbm=2: this CPU offers level {level}; not relied on"),
         Choice::Unknown => log::warn!("pleat.bbm={}: neither 0 nor 2, taken as 0", wanted.unwrap_or("")),
+    }
+}
+
+/// Makes swap of `pleat.swap=<MiB>`; without it there is none, and memory exhausted is memory exhausted.
+fn start_swap(cmdline: &CommandLine<'_>) {
+    let Some(size) = cmdline.get("pleat.swap") else { return };
+    let made = size.parse::<usize>().ok().and_then(|mib| mib.checked_mul(1 << (20 - paging::PAGE_SHIFT)));
+    match made.ok_or(Errno::EINVAL).and_then(|pages| crate::mm().swap_on(pages)) {
+        Ok(()) => log::info!("{size} MiB of swap in compressed memory"),
+        Err(error) => log::warn!("no swap of {size} MiB: {error:?}"),
     }
 }
 

@@ -101,6 +101,12 @@ events! {
     PinsAcquired = "nr_foll_pin_acquired",
     /// Pages unpinned.
     PinsReleased = "nr_foll_pin_released",
+    /// Pages read back from swap.
+    PswpIn = "pswpin",
+    /// Pages written to swap.
+    PswpOut = "pswpout",
+    /// Pages moved to another frame.
+    PgmigrateSuccess = "pgmigrate_success",
     /// Forks completed.
     Forks = "forks",
 }

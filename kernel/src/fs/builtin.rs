@@ -33,9 +33,12 @@ pub fn populate(tree: &mut Tree) -> Result<()> {
     replace(tree, proc_root, b"self", this)?;
 
     let mut dir = directory(tree, ROOT, b"sys", 0o555)?;
-    for name in [&b"kernel"[..], b"mm", b"transparent_hugepage"] {
+    for name in [&b"kernel"[..], b"mm"] {
         dir = directory(tree, dir, name, 0o755)?;
     }
+    let swap = directory(tree, dir, b"swap", 0o755)?;
+    generated(tree, swap, b"size", Generated::SwapSize)?;
+    dir = directory(tree, dir, b"transparent_hugepage", 0o755)?;
     const POLICIES: [(&[u8], Memory); 2] = [(b"enabled", Memory::Anon), (b"shmem_enabled", Memory::Shared)];
     for (name, memory) in POLICIES {
         generated(tree, dir, name, Generated::FolioPolicy(memory))?;

@@ -35,6 +35,20 @@ pub trait Environment: Processes {
     /// `EINVAL`: it is no value of that setting.
     fn set_block_policy(&self, setting: BlockSetting, text: &[u8]) -> Result<()>;
 
+    /// Sets what another file says, from `text`, which is without its newline.
+    ///
+    /// # Errors
+    /// `EINVAL`: `text` is nothing that can be set. `EBUSY`: not now. `ENOMEM`. `ESRCH`: the process is gone. `EBADF`:
+    /// no such file is written.
+    fn set(&self, what: Generated, text: &[u8]) -> Result<()>;
+
+    /// Fills `out` with the words of the process `pid`'s `pagemap` from number `first` (0-based) on; returns how many
+    /// there are, fewer only at the end of the address space.
+    ///
+    /// # Errors
+    /// `ESRCH`: the process is gone.
+    fn pagemap(&self, pid: u32, first: u64, out: &mut [u64]) -> Result<usize>;
+
     /// Writes to the console, all of it.
     fn console_write(&self, bytes: &[u8]);
 

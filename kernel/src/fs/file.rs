@@ -13,8 +13,9 @@ use spin::Mutex;
 use super::device::Device;
 use super::devmem;
 use super::environment::Environment;
-use super::generated::Generated;
+use super::generated::{Generated, ProcessFile};
 use super::node::Node;
+use super::pagemap;
 use super::pipe::{Reader, Writer};
 use super::stat::Attributes;
 use super::sysfs;
@@ -142,6 +143,12 @@ impl OpenFile {
         }
         match &self.target {
             Target::File(_, bytes) => self.read_on(bytes, io),
+            Target::Generated(_, Generated::Process(pid, ProcessFile::Pagemap)) => {
+                let position = *self.position.lock();
+                let count = pagemap::read(env, *pid, position, io)?;
+                *self.position.lock() += count as u64;
+                Ok(count)
+            }
             Target::Generated(_, what) => {
                 let position = *self.position.lock();
                 let text = self.text_at(env, *what, position)?;
@@ -170,6 +177,9 @@ impl OpenFile {
             }
             _ if !self.readable() => Err(Errno::EBADF),
             Target::File(_, bytes) => copy(bytes, io),
+            Target::Generated(_, Generated::Process(pid, ProcessFile::Pagemap)) => {
+                pagemap::read(env, *pid, offset, io)
+            }
             Target::Generated(_, what) => copy(self.text_at(env, *what, offset)?.bytes(), io),
             Target::Device(_, device) => self.read_device(env, *device, io),
             Target::Dir(_) => Err(Errno::EISDIR),
@@ -336,7 +346,7 @@ impl OpenFile {
             Generated::BlockPolicy(setting) => {
                 env.set_block_policy(setting, text.strip_suffix(b"\n").unwrap_or(text))?;
             }
-            _ => return Err(Errno::EBADF), // cannot be opened for writing
+            _ => env.set(what, text.strip_suffix(b"\n").unwrap_or(text))?,
         }
         Ok(taken)
     }

@@ -106,6 +106,9 @@ fn settings_take_exactly_one_word() {
     assert_eq!(world.blocks.cow_order(), 0);
     assert_eq!(cow.write(&world, &mut Memory::of(b"never")), Err(Errno::EINVAL));
     assert_eq!(all.write(&world, &mut Memory::of(b"inherit")), Err(Errno::EINVAL));
+    let swap = OpenFile::new(Target::Generated(NODE, Generated::SwapSize), O_WRONLY);
+    assert_eq!(swap.write(&world, &mut Memory::of(b"4M\n")), Ok(3));
+    assert_eq!(swap.write(&world, &mut Memory::of(b"4M\n\n")), Err(Errno::EINVAL));
     assert_eq!(all.write(&world, &mut Memory::of(&[b'a'; 5000])), Err(Errno::EINVAL));
     assert_eq!(all.write(&world, &mut Memory::of(b"never").faulting(3)), Err(Errno::EFAULT));
     assert_eq!(*world.policy.lock(), Some((policy::Memory::Shared, None, Setting::Never)));

@@ -22,6 +22,8 @@ pub enum Generated {
     Cpuinfo,
     /// A file about the process with this number.
     Process(u32, ProcessFile),
+    /// `/sys/kernel/mm/swap/size`: how much swap there is, in bytes. Pleat's own; Linux has devices for it.
+    SwapSize,
     /// `/sys/kernel/mm/transparent_hugepage/enabled` or `shmem_enabled`.
     FolioPolicy(Memory),
     /// `.../hugepages-<N>kB/enabled` or `shmem_enabled` for folios of this order (2 to the order pages).
@@ -35,6 +37,8 @@ impl Generated {
     pub const fn permissions(self) -> u32 {
         match self {
             Generated::FolioPolicy(_) | Generated::FolioSizePolicy(..) | Generated::BlockPolicy(_) => 0o644,
+            Generated::SwapSize => 0o644,
+            Generated::Process(_, ProcessFile::ClearRefs) => 0o200,
             _ => 0o444,
         }
     }
@@ -43,8 +47,12 @@ impl Generated {
 /// A file of `/proc/<pid>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessFile {
+    /// `clear_refs`: writing to it clears what is noted of accesses and writes.
+    ClearRefs,
     /// `maps`: the VMAs.
     Maps,
+    /// `pagemap`: a word about each page of the address space, in binary.
+    Pagemap,
     /// `smaps`: the VMAs, and how each is mapped.
     Smaps,
     /// `smaps_rollup`: how the address space is mapped, in sum.
@@ -64,8 +72,10 @@ pub const PROC: [(&[u8], Generated); 6] = [
 ];
 
 /// The files of `/proc/<pid>`.
-pub const PROCESS: [(&[u8], ProcessFile); 4] = [
+pub const PROCESS: [(&[u8], ProcessFile); 6] = [
+    (b"clear_refs", ProcessFile::ClearRefs),
     (b"maps", ProcessFile::Maps),
+    (b"pagemap", ProcessFile::Pagemap),
     (b"smaps", ProcessFile::Smaps),
     (b"smaps_rollup", ProcessFile::SmapsRollup),
     (b"status", ProcessFile::Status),

@@ -20,6 +20,7 @@ use crate::errno::{Errno, Result};
 use crate::mm::block_policy::BlockSetting;
 use crate::mm::policy::{Memory, Policy, Setting};
 use crate::mm::smaps::Mapped;
+use crate::mm::space::USER_END;
 use crate::mm::{Backing, Object, Prot, Vma, VmaFlags};
 use crate::proc::{self, Process};
 use crate::util::Ref;
@@ -51,13 +52,18 @@ impl Environment for Kernel {
         let mm = crate::mm();
         match what {
             Generated::Vmstat => procfs::vmstat(out, vmstat()),
-            Generated::Meminfo => procfs::meminfo(out, kib(mm.total_pages()), kib(mm.free_pages())),
+            Generated::Meminfo => {
+                let swap = mm.swap.usage();
+                let swap = (kib(swap.total as u64), kib((swap.total - swap.used) as u64));
+                procfs::meminfo(out, (kib(mm.total_pages()), kib(mm.free_pages())), swap)
+            }
             Generated::Cmdline => written(writeln!(out, "{}", crate::command_line())),
             Generated::Version => {
                 written(writeln!(out, "Pleat version {} (aarch64)", env!("CARGO_PKG_VERSION")))
             }
             Generated::Uptime => procfs::uptime(out, arch::time::now_ns()),
             Generated::Cpuinfo => procfs::cpuinfo(out, ONLINE_CPUS),
+            Generated::SwapSize => written(writeln!(out, "{}", mm.swap.usage().total as u64 * PAGE_SIZE)),
             Generated::Process(pid, file) => process_file(out, &*proc::find(pid).ok_or(Errno::ESRCH)?, file),
             Generated::FolioPolicy(memory) => sysfs::show(out, memory, policy(memory).global(), false),
             Generated::FolioSizePolicy(memory, order) => {
@@ -77,6 +83,37 @@ impl Environment for Kernel {
 
     fn set_block_policy(&self, setting: BlockSetting, text: &[u8]) -> Result<()> {
         crate::mm().blocks.set(setting, text).map_err(|_| Errno::EINVAL)
+    }
+
+    fn set(&self, what: Generated, text: &[u8]) -> Result<()> {
+        match what {
+            Generated::SwapSize => match parse_size(text)? {
+                0 => crate::mm().swap_off(),
+                bytes => crate::mm().swap_on((bytes / PAGE_SIZE) as usize),
+            },
+            Generated::Process(pid, ProcessFile::ClearRefs) => {
+                let process = proc::find(pid).ok_or(Errno::ESRCH)?;
+                let mut memory = process.mm.lock();
+                match (&mut *memory, text) {
+                    (Some(space), b"1") => space.clear_referenced(crate::mm()),
+                    (Some(space), b"4") => space.clear_soft_dirty(crate::mm()),
+                    (None, b"1" | b"4") => {} // a zombie
+                    _ => return Err(Errno::EINVAL),
+                }
+                Ok(())
+            }
+            _ => Err(Errno::EBADF), // cannot be opened for writing
+        }
+    }
+
+    fn pagemap(&self, pid: u32, first: u64, out: &mut [u64]) -> Result<usize> {
+        let process = proc::find(pid).ok_or(Errno::ESRCH)?;
+        let memory = process.mm.lock();
+        let Some(space) = &*memory else { return Ok(0) };
+        let left = (USER_END.get() / PAGE_SIZE).saturating_sub(first);
+        let count = (out.len() as u64).min(left) as usize;
+        space.pagemap(crate::mm(), first, &mut out[..count]);
+        Ok(count)
     }
 
     fn console_write(&self, bytes: &[u8]) {
@@ -165,6 +202,8 @@ fn process_file(out: &mut Text, process: &Process, file: ProcessFile) -> Result<
     // A zombie has no memory any more.
     let memory = process.mm.lock();
     match file {
+        // One is only written, the other is no text.
+        ProcessFile::ClearRefs | ProcessFile::Pagemap => Err(Errno::EINVAL),
         ProcessFile::Maps => {
             let vmas = memory.iter().flat_map(|space| space.vmas());
             let tree = super::tree()?;
@@ -245,6 +284,18 @@ fn mapping(out: &mut Text, tree: &Tree, vma: &Vma) -> Result<()> {
 fn inode_of(tree: &Tree, object: &Ref<Object>) -> Option<InodeId> {
     let is_its = |known: &Ref<Object>| Ref::ptr_eq(known, object);
     tree.inodes().find(|(_, inode)| inode.existing_object().is_some_and(is_its)).map(|(id, _)| id)
+}
+
+/// Reads a number of bytes, in decimal, with K, M or G behind it for powers of 1024 (Linux: `memparse`).
+fn parse_size(text: &[u8]) -> Result<u64> {
+    let (digits, shift) = match text {
+        [digits @ .., b'K' | b'k'] => (digits, 10),
+        [digits @ .., b'M' | b'm'] => (digits, 20),
+        [digits @ .., b'G' | b'g'] => (digits, 30),
+        digits => (digits, 0),
+    };
+    let number = core::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u64>().ok());
+    number.and_then(|number| number.checked_mul(1 << shift)).ok_or(Errno::EINVAL)
 }
 
 fn kib(pages: u64) -> u64 {

@@ -22,6 +22,7 @@ pub mod generated;
 pub mod kernel;
 pub mod node;
 pub mod open;
+mod pagemap;
 pub mod pinned;
 pub mod pipe;
 pub mod procfs;

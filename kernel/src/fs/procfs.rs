@@ -52,12 +52,13 @@ pub fn vmstat<'a>(out: &mut Text, counters: impl Iterator<Item = (&'a str, u64)>
     Ok(())
 }
 
-/// Sizes in KiB: all memory the kernel manages, and what of it is free.
+/// Sizes in KiB: all memory the kernel manages, and what of it is free; all swap, and what of it is free.
 ///
 /// # Errors
 /// `ENOMEM`.
-pub fn meminfo(out: &mut Text, total_kib: u64, free_kib: u64) -> Result<()> {
-    for (name, kib) in [("MemTotal:", total_kib), ("MemFree:", free_kib), ("MemAvailable:", free_kib)] {
+pub fn meminfo(out: &mut Text, (total, free): (u64, u64), (swap, swap_free): (u64, u64)) -> Result<()> {
+    let memory = [("MemTotal:", total), ("MemFree:", free), ("MemAvailable:", free)];
+    for (name, kib) in memory.into_iter().chain([("SwapTotal:", swap), ("SwapFree:", swap_free)]) {
         written(writeln!(out, "{name:<16}{kib:>8} kB"))?;
     }
     Ok(())
@@ -145,8 +146,9 @@ mod tests {
         let counters = [("pgfault", 12), ("forks", u64::MAX)];
         assert_eq!(text(|out| vmstat(out, counters.into_iter())), "pgfault 12\nforks 18446744073709551615\n");
         assert_eq!(
-            text(|out| meminfo(out, 524_288, 1024)),
-            "MemTotal:         524288 kB\nMemFree:            1024 kB\nMemAvailable:       1024 kB\n"
+            text(|out| meminfo(out, (524_288, 1024), (64, 0))),
+            "MemTotal:         524288 kB\nMemFree:            1024 kB\nMemAvailable:       1024 kB\n\
+             SwapTotal:            64 kB\nSwapFree:              0 kB\n"
         );
     }
 

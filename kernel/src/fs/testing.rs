@@ -129,6 +129,11 @@ pub struct World {
     pub blocks: BlockPolicy,
 }
 
+impl World {
+    /// Words of every process's `pagemap`, each its own number.
+    pub const PAGEMAP_WORDS: u64 = 1 << 36;
+}
+
 impl Processes for World {
     fn current_pid(&self) -> u32 {
         self.pid
@@ -154,6 +159,23 @@ impl Environment for World {
 
     fn set_block_policy(&self, setting: BlockSetting, text: &[u8]) -> Result<()> {
         self.blocks.set(setting, text).map_err(|_| Errno::EINVAL)
+    }
+
+    fn set(&self, what: Generated, text: &[u8]) -> Result<()> {
+        match what {
+            Generated::SwapSize if text == b"4M" => Ok(()),
+            Generated::SwapSize => Err(Errno::EINVAL),
+            _ => Err(Errno::EBADF),
+        }
+    }
+
+    fn pagemap(&self, pid: u32, first: u64, out: &mut [u64]) -> Result<usize> {
+        if !self.pids.contains(&pid) {
+            return Err(Errno::ESRCH);
+        }
+        let count = (out.len() as u64).min(World::PAGEMAP_WORDS.saturating_sub(first)) as usize;
+        (first..).zip(&mut out[..count]).for_each(|(number, word)| *word = number);
+        Ok(count)
     }
 
     fn console_write(&self, bytes: &[u8]) {

@@ -198,6 +198,8 @@ impl AddressSpace {
 fn vma_entry(vma: &Vma, pfn: Pfn) -> Pte {
     let pte = vma.pte(pfn).mkdirty();
     let pte = if vma.prot.contains(super::Prot::WRITE) { pte.mkwrite() } else { pte };
+    // Some of the pages may have been written, so all of them count as written. Linux: `pmd_mkdirty`.
+    let pte = if vma.flags.contains(VmaFlags::SOFT_DIRTY) { pte.mksoft_dirty() } else { pte };
     if vma.prot.is_empty() { pte.mkprotnone() } else { pte }
 }
 
@@ -205,7 +207,7 @@ impl<M: Machine> Mm<M> {
     /// What the `nr` entries from `first` hold.
     ///
     /// # Errors
-    /// `EINVAL`: something that is no anonymous memory. `EAGAIN`: a page that others refer to.
+    /// `EINVAL`: something that is no anonymous memory, or a page protected for userfaultfd. `EAGAIN`: a page that others refer to.
     fn movable(&self, first: PteRef, nr: usize) -> Result<Found> {
         let whole = ptep_get_raw(&self.machine, first);
         let aligned = whole.is_present()
@@ -213,6 +215,10 @@ impl<M: Machine> Mm<M> {
             && whole.pfn().get().is_multiple_of(nr as u64)
             && self.frames.folio(whole.pfn()).span().covers(whole.pfn(), nr as u64);
         let entries = || (0..nr).map(|index| (index, ptep_get_raw(&self.machine, first.add(index))));
+        // Protection against writes is by the page, and cannot be had of a block descriptor.
+        if entries().any(|(_, pte)| pte.is_uffd_wp()) {
+            return Err(Errno::EINVAL);
+        }
         if aligned
             && entries().all(|(index, pte)| pte.is_present() && pte.pfn() == whole.pfn().add(index as u64))
         {

@@ -85,8 +85,8 @@ impl AddressSpace {
         let vma = self.vmas.find_mut(at.va()).ok_or(FaultError::MapErr)?;
         vma.flags |= VmaFlags::HAS_ANON;
         let copy = mm.alloc_anon(0, self.owner).ok_or(FaultError::Oom)?;
-        let new = vma.pte(copy);
-        let new = if writable { new.mkwrite().mkdirty() } else { new.mkdirty() };
+        let new = if writable { vma.written(copy) } else { vma.pte(copy).mkdirty() };
+        let new = new.tracked_like(pte);
         // The old translation must be gone everywhere before the copy can be written, or a CPU could go on reading
         // the old frame; and, where it permitted writes, before the copy is made.
         ptep_clear_flush(&mm.machine, self.context.asid(), at);
@@ -126,7 +126,7 @@ impl AddressSpace {
         mm.count(Event::CowCopy);
         mm.copy(copy, source, nr as u64);
         mm.finish_copy(vma, copy, nr);
-        let new = vma.pte(copy).mkwrite().mkdirty();
+        let new = vma.written(copy);
         replace_ptes(&mm.machine, self.context.asid(), first, new, nr);
         mm.folio_remove_mappings(folio.head, nr as u32);
         Ok(())

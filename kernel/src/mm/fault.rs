@@ -34,6 +34,8 @@ pub enum FaultError {
     AccErr,
     /// The object has no page there (SIGBUS).
     Bus,
+    /// A monitor wants to hear of the write first (SIGBUS, as there is no way to have one yet).
+    UffdWp,
     /// Memory is exhausted.
     Oom,
 }
@@ -43,7 +45,7 @@ impl FaultError {
     pub const fn to_errno(self) -> Errno {
         match self {
             FaultError::MapErr | FaultError::Oom => Errno::ENOMEM,
-            FaultError::AccErr | FaultError::Bus => Errno::EFAULT,
+            FaultError::AccErr | FaultError::Bus | FaultError::UffdWp => Errno::EFAULT,
         }
     }
 }
@@ -61,12 +63,13 @@ impl From<PageError> for FaultError {
 pub(super) type FaultResult = Result<(), FaultError>;
 
 impl AddressSpace {
-    /// Makes the access at `addr` (bytes) possible, if the VMA there permits it. The access is then repeated; that
-    /// it may fault again, for another reason, is normal.
-    ///
-    /// # Errors
-    /// [`FaultError`].
-    pub fn fault<M: Machine>(&mut self, mm: &Mm<M>, addr: usize, access: Access) -> FaultResult {
+    /// What [`AddressSpace::fault`] does, but that memory is not reclaimed.
+    pub(super) fn resolve_fault<M: Machine>(
+        &mut self,
+        mm: &Mm<M>,
+        addr: usize,
+        access: Access,
+    ) -> FaultResult {
         mm.count(Event::PageFaults);
         let va = VirtAddr::new(addr as u64);
         if va >= USER_END {
@@ -85,11 +88,22 @@ impl AddressSpace {
             return Err(FaultError::AccErr);
         }
         let (write, anon) = (access == Access::Write, vma.is_private_anon());
+        let tracked = vma.flags.contains(VmaFlags::SOFT_DIRTY);
         let Some(at) = self.pte_for_fault(mm, va, write)? else { return Ok(()) };
         let pte = ptep_get_raw(&mm.machine, at);
         if !pte.is_present() {
-            if anon { self.anon_fault(mm, at, write) } else { self.object_fault(mm, at, write) }
+            if !pte.is_none() {
+                self.nonpresent_fault(mm, at, pte, write)
+            } else if anon {
+                self.anon_fault(mm, at, write)
+            } else {
+                self.object_fault(mm, at, write)
+            }
         } else if write && !pte.is_writable() {
+            if pte.is_uffd_wp() {
+                return Err(FaultError::UffdWp);
+            }
+            let pte = if tracked { self.note_write(mm, at) } else { pte };
             self.write_protect_fault(mm, at, pte)
         } else {
             self.spurious_or_flags(mm, at, pte, write);
@@ -136,7 +150,7 @@ impl AddressSpace {
     }
 
     /// The first touch of anonymous memory.
-    fn anon_fault<M: Machine>(&mut self, mm: &Mm<M>, at: PteRef, write: bool) -> FaultResult {
+    pub(super) fn anon_fault<M: Machine>(&mut self, mm: &Mm<M>, at: PteRef, write: bool) -> FaultResult {
         let vma = self.vmas.find_mut(at.va()).ok_or(FaultError::MapErr)?;
         if !write {
             let zero = vma.pte(mm.zero_page()).mkspecial();
@@ -154,7 +168,7 @@ impl AddressSpace {
             if let Some(head) = mm.alloc_anon(order, self.owner) {
                 let nr = 1usize << order;
                 let first = PteRef::in_table_of(at, at.va().align_down(nr as u64 * PAGE_SIZE));
-                let pte = vma.pte(head).mkwrite().mkdirty();
+                let pte = vma.written(head);
                 vma.flags |= VmaFlags::HAS_ANON;
                 mm.zero(head, nr as u64);
                 mm.frames.set_first_mappings(head, nr as u32);

@@ -30,6 +30,12 @@ impl<M: Machine> Mm<M> {
         self.folio_sub(head, Counts::maps(nr));
     }
 
+    /// Whether nobody but those who map the folio refers to it.
+    pub(super) fn is_unpinned(&self, head: Pfn) -> bool {
+        let counts = self.frames.counts(head);
+        counts.pins == 0 && counts.others == 0
+    }
+
     /// Takes a reference to the folio.
     ///
     /// # Errors

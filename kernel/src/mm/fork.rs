@@ -29,6 +29,7 @@ use paging::walk::{Part, PteRef, lookup_alloc, parts};
 use paging::{Asid, CONT_PTES, Event, PAGE_SIZE, PmdRef, Pte, VirtAddr};
 
 use super::Mm;
+use super::fork_nonpresent::{child_entry, copy_nonpresent};
 use super::frame::Kind;
 use super::machine::Machine;
 use super::pmd::PMD_PAGES;
@@ -45,11 +46,8 @@ const PRIVATE: Respect = Respect { write: false, dirty: false, soft_dirty: true 
 const SHARED: Respect = Respect { dirty: true, ..PRIVATE };
 
 impl AddressSpace {
-    /// A copy of this address space for a child.
-    ///
-    /// # Errors
-    /// `ENOMEM`: nothing of the child remains, and this address space is unchanged but for write protection.
-    pub fn fork<M: Machine>(&mut self, mm: &Mm<M>) -> Result<AddressSpace> {
+    /// What [`AddressSpace::fork`] does, but that memory is not reclaimed.
+    pub(super) fn try_fork<M: Machine>(&mut self, mm: &Mm<M>) -> Result<AddressSpace> {
         let mut child = AddressSpace::new(mm)?;
         let copied = self.vmas.fork().and_then(|vmas| {
             child.vmas = vmas;
@@ -104,7 +102,12 @@ impl AddressSpace {
         while index < nr {
             let here = src.add(index);
             let pte = ptep_get_raw(&mm.machine, here);
-            if !pte.is_present() {
+            if pte.is_none() {
+                index += 1;
+                continue;
+            }
+            let absent = if pte.is_present() { None } else { child_entry(pte, vma.child_keeps_wp()) };
+            if absent.is_none() && !pte.is_present() {
                 index += 1;
                 continue;
             }
@@ -116,6 +119,11 @@ impl AddressSpace {
                     first.add(index)
                 }
             };
+            if let Some(entry) = absent {
+                copy_nonpresent(mm, child, here, to, pte, entry)?;
+                index += 1;
+                continue;
+            }
             let max = if batching { nr - index } else { 1 };
             index += copy_present_ptes(mm, self.asid(), child, vma, here, to, pte, max, flush)?;
         }
@@ -171,9 +179,10 @@ fn copy_present_ptes<M: Machine>(
     max: usize,
     flush: &mut Gather,
 ) -> Result<usize> {
+    let keep_wp = vma.child_keeps_wp();
     if pte.is_special() {
         // The zero page, or device registers: read-only on both sides for good, and not counted.
-        set_ptes(&mm.machine, dst, pte.mkold(), 1);
+        set_ptes(&mm.machine, dst, child_pte(pte, keep_wp), 1);
         return Ok(1);
     }
     let folio = mm.frames.folio(pte.pfn());
@@ -194,11 +203,11 @@ fn copy_present_ptes<M: Machine>(
             wrprotect_ptes(&mm.machine, asid, src, nr);
             flush.add_all();
         }
-        let shared = pte.wrprotect().mkold();
+        let shared = child_pte(pte, keep_wp).wrprotect();
         // Whatever the single pages were: a dirty state lost is data lost.
         if anon { shared.mkdirty() } else { shared }
     } else {
-        child_of_shared(pte, batch)
+        child_of_shared(child_pte(pte, keep_wp), batch)
     };
     if nr == 1 {
         // As it would be without batches: one by one, folding when a block is complete.
@@ -236,10 +245,9 @@ fn copy_pinned_pages<M: Machine>(
             mm.machine.sync_icache(copy.addr(), PAGE_SIZE as usize);
         }
         mm.frames.set_first_mappings(copy, 1);
-        let own = vma.pte(copy);
-        let own = if vma.prot.contains(Prot::WRITE) { own.mkwrite().mkdirty() } else { own.mkdirty() };
+        let own = if vma.prot.contains(Prot::WRITE) { vma.written(copy) } else { vma.pte(copy).mkdirty() };
+        let own = own.tracked_like(child_pte(pte, vma.child_keeps_wp()));
         let own = if vma.prot.is_empty() { own.mkprotnone() } else { own };
-        let own = if pte.is_soft_dirty() { own.mksoft_dirty() } else { own };
         set_ptes(&mm.machine, dst.add(index), own, 1);
         child.rss += 1;
     }
@@ -252,5 +260,13 @@ fn copy_pinned_pages<M: Machine>(
 /// so that somebody hears of the write. The child has written nothing yet, so its entries are clean.
 fn child_of_shared(pte: Pte, batch: Batch) -> Pte {
     let pte = if batch.all_writable { pte } else { pte.wrprotect() };
-    pte.mkclean().mkold()
+    pte.mkclean()
+}
+
+/// What the child's entry begins as where the parent's is `pte`: old, and protected for userfaultfd only if it keeps the
+/// registration.
+#[inline]
+fn child_pte(pte: Pte, keep_wp: bool) -> Pte {
+    let old = pte.mkold();
+    if keep_wp { old } else { old.clear_uffd_wp() }
 }

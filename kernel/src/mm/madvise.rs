@@ -6,6 +6,7 @@ use paging::VirtAddr;
 use super::Mm;
 use super::gather::Unmapped;
 use super::machine::Machine;
+use super::pageout::Which;
 use super::space::{AddressSpace, check_range};
 use super::vma::VmaFlags;
 use crate::errno::{Errno, Result};
@@ -34,6 +35,7 @@ impl AddressSpace {
                 | linux::MADV_COLD
                 | linux::MADV_PAGEOUT
                 | linux::MADV_COLLAPSE
+                | linux::MADV_SOFT_OFFLINE
                 | linux::MADV_POPULATE_READ
                 | linux::MADV_POPULATE_WRITE
         );
@@ -86,7 +88,11 @@ impl AddressSpace {
                 self.populate(mm, start, end, advice == linux::MADV_POPULATE_WRITE)?;
             }
             linux::MADV_COLLAPSE => self.collapse(mm, start, end)?,
-            // Hints about order of use and about reclaim, which there is none of.
+            linux::MADV_SOFT_OFFLINE if mapped => self.soft_offline(mm, start, end)?,
+            linux::MADV_PAGEOUT => {
+                self.pageout(mm, start, end, Which::All);
+            }
+            // Hints about order of use.
             _ => {}
         }
         if mapped { Ok(()) } else { Err(Errno::ENOMEM) }

@@ -16,7 +16,7 @@
 //! # Locking
 //!
 //! An [`AddressSpace`] is changed through `&mut`, so its owner's lock is held. Inside, in this order: an object's
-//! page lock, the buddy lock, the ASID lock. None is held across another of the same kind. Per-CPU state is reached
+//! page lock, the swap area's, the buddy lock, the ASID lock. None is held across another of the same kind. Per-CPU state is reached
 //! with interrupts masked and needs no lock.
 
 pub mod asid;
@@ -28,16 +28,20 @@ pub mod cow;
 pub mod fault;
 pub mod folio;
 pub mod fork;
+mod fork_nonpresent;
 pub mod frame;
 pub mod gather;
 pub mod hold;
 pub mod machine;
 pub mod madvise;
+mod migrate;
 pub mod mmap;
 mod move_tables;
 pub mod mremap;
+mod nonpresent;
 pub mod object;
 mod object_fault;
+mod pageout;
 pub mod pcp;
 pub mod percpu;
 mod pfnmap;
@@ -45,10 +49,14 @@ pub mod pin;
 pub mod pmd;
 pub mod policy;
 pub mod protect;
+pub mod reclaim;
 pub mod refold;
 pub mod smaps;
+mod soft_dirty;
 pub mod space;
 pub mod stats;
+pub mod swap;
+mod uffd_wp;
 pub mod unmap;
 pub mod vma;
 
@@ -68,6 +76,7 @@ use frame::{Folio, FrameTable, Kind, MAX_ORDER};
 use pcp::Caches;
 use percpu::PerCpu;
 use policy::Policy;
+use swap::Swap;
 
 pub use fault::{Access, FaultError};
 pub use machine::Machine;
@@ -100,6 +109,8 @@ pub struct Mm<M> {
     pub blocks: BlockPolicy,
     /// Address space identifiers.
     pub asids: AsidAllocator,
+    /// Where pages go that are paged out.
+    pub swap: Swap,
     /// Whether fork copies PTEs in batches; off only to show what batching buys.
     pub batching: AtomicBool,
     buddy: spin::Mutex<Buddy>,
@@ -126,6 +137,7 @@ impl<M: Machine> Mm<M> {
             shmem_policy: Policy::shmem(),
             blocks: BlockPolicy::new(),
             asids: AsidAllocator::new(8),
+            swap: Swap::new(),
             batching: AtomicBool::new(true),
             buddy: spin::Mutex::new(Buddy::new()),
             caches: PerCpu::empty(),

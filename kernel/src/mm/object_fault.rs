@@ -51,7 +51,7 @@ impl AddressSpace {
         }
         mm.frames.set_first_mappings(copy, 1);
         vma.flags |= VmaFlags::HAS_ANON;
-        let pte = vma.pte(copy).mkwrite().mkdirty();
+        let pte = vma.written(copy);
         set_pte_at(&mm.machine, self.context.asid(), at, pte, Some(mm.frames.folio(copy).span()));
         self.rss += 1;
         Ok(())
@@ -73,6 +73,7 @@ impl<M: Machine> Mm<M> {
         let first = PteRef::in_table_of(at, at.va().sub_pages(before));
         let is_none = |index| ptep_get_raw(&self.machine, first.add(index)).is_none();
         let shared_write = !vma.is_private() && vma.prot.contains(Prot::WRITE);
+        let tracked = vma.flags.contains(VmaFlags::SOFT_DIRTY);
         let mut index = 0;
         while index < before + behind {
             let left = before + behind - index;
@@ -90,7 +91,9 @@ impl<M: Machine> Mm<M> {
                 }
             } else {
                 let pte = vma.pte(pfn);
-                let pte = if shared_write { pte.mkwrite() } else { pte };
+                let noticed = !tracked || (asked_for && write);
+                let pte = if shared_write && noticed { pte.mkwrite() } else { pte };
+                let pte = if tracked && asked_for && write { pte.mksoft_dirty() } else { pte };
                 let pte = match asked_for {
                     true if write => pte.mkdirty(),
                     false if self.machine.features().hw_af => pte.mkold(),

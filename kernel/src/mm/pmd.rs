@@ -152,7 +152,7 @@ impl AddressSpace {
         };
         mm.zero(head, PMD_PAGES as u64);
         mm.frames.set_first_mappings(head, PMD_PAGES as u32);
-        let pte = vma.pte(head).mkwrite().mkdirty();
+        let pte = vma.written(head);
         vma.flags |= VmaFlags::HAS_ANON;
         set_pmd(&mm.machine, at, pte);
         mm.count(Event::ThpFaultAlloc);
@@ -180,7 +180,12 @@ impl AddressSpace {
             }
             mm.count(Event::CowReuse);
         }
-        let change = |pmd: Pte| if write { pmd.mkyoung().mkwrite().mkdirty() } else { pmd.mkyoung() };
+        let tracked = self.vmas.find(at.va()).is_some_and(|vma| vma.flags.contains(VmaFlags::SOFT_DIRTY));
+        let change = |pmd: Pte| {
+            let pmd = if write { pmd.mkyoung().mkwrite().mkdirty() } else { pmd.mkyoung() };
+            // As on Linux all of a block counts as written.
+            if write && tracked { pmd.mksoft_dirty() } else { pmd }
+        };
         modify_pmd(&mm.machine, at, change);
         // Only extended: another CPU with the old entry faults and finds the new one.
         local_block(&mm.machine, self.asid(), at.va());

@@ -10,7 +10,7 @@ use paging::{PAGE_SIZE, Pte, VirtAddr};
 use super::Mm;
 use super::machine::Machine;
 use super::space::{AddressSpace, check_range};
-use super::vma::Prot;
+use super::vma::{Prot, VmaFlags};
 use crate::errno::{Errno, Result};
 
 impl AddressSpace {
@@ -36,7 +36,9 @@ impl AddressSpace {
             let Some(vma) = self.vmas.get(index) else { continue };
             let (from, to) = (vma.start, vma.end);
             // Private pages become writable by the fault that finds out whether they are shared.
-            let write = prot.contains(Prot::WRITE) && !vma.is_private();
+            // So do those whose writes somebody wants to hear of.
+            let noticed = vma.flags.intersects(VmaFlags::SOFT_DIRTY | VmaFlags::UFFD_WP);
+            let write = prot.contains(Prot::WRITE) && !vma.is_private() && !noticed;
             self.change_protection(mm, from, to, prot, write, &mut flush);
         }
         flush.flush(&mm.machine, self.asid());

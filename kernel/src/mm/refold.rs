@@ -53,7 +53,7 @@ impl AddressSpace {
                     return false;
                 }
                 mm.machine.count(Event::RefoldPages, strays as u64);
-                let new = vma.pte(first.pfn()).mkwrite().mkdirty();
+                let new = vma.written(first.pfn());
                 self.replace_entries(mm, block, CONT_PTES, new);
                 true
             }
@@ -83,7 +83,7 @@ impl AddressSpace {
         mm.count(Event::CowCopy);
         mm.count(Event::Collapse);
         mm.frames.set_first_mappings(head, CONT_PTES as u32);
-        let new = vma.pte(head).mkwrite().mkdirty();
+        let new = vma.written(head);
         self.replace_entries(mm, block, CONT_PTES, new);
         true
     }
@@ -155,7 +155,7 @@ impl<M: Machine> Mm<M> {
         self.zero(frame, 1);
         self.sync_if_exec(vma, frame, 1);
         vma.flags |= VmaFlags::HAS_ANON;
-        let new = vma.pte(frame).mkwrite().mkdirty();
+        let new = vma.written(frame);
         if ptep_get_raw(&self.machine, at).is_none() {
             set_ptes(&self.machine, at, new, 1);
         } else {

@@ -31,6 +31,8 @@ pub struct AddressSpace {
     pub(super) rss: usize,
     /// The number under which the frame table knows it.
     pub(super) owner: u32,
+    /// Where reclaim goes on.
+    pub(super) reclaim_hand: VirtAddr,
 }
 
 /// How much memory an address space maps.
@@ -62,6 +64,7 @@ impl AddressSpace {
             brk: VirtAddr::new(0),
             rss: 0,
             owner: mm.new_owner(),
+            reclaim_hand: VirtAddr::new(0),
         })
     }
 
@@ -153,6 +156,9 @@ fn release_entries<M: Machine>(mm: &Mm<M>, first: PteRef, nr: usize) {
     while index < nr {
         let pte = ptep_get_raw(&mm.machine, first.add(index));
         if !pte.is_present() || pte.is_special() {
+            if !pte.is_present() && !pte.is_none() {
+                mm.release_nonpresent(pte);
+            }
             index += 1;
             continue;
         }

@@ -94,6 +94,9 @@ impl AddressSpace {
             let at = first.add(index);
             let pte = ptep_get_raw(&mm.machine, at);
             if !pte.is_present() {
+                if !pte.is_none() {
+                    self.zap_nonpresent(mm, at, pte, unmapped);
+                }
                 index += 1;
                 continue;
             }

@@ -42,8 +42,12 @@ bitflags! {
         const STACK = 64;
         /// The heap that brk moves.
         const HEAP = 128;
-        /// userfaultfd is told of writes to it. Only the parent's tables say to which pages.
-        const UFFD_WP = 256;
+        /// Registered with userfaultfd for write-protection.
+        const UFFD_WP = 1 << 12;
+        /// Whoever registered it hears of fork and mremap: what they make is registered as well.
+        const UFFD_EVENTS = 1 << 13;
+        /// Writes are tracked: entries without the soft-dirty bit are not writable.
+        const SOFT_DIRTY = 1 << 14;
     }
 }
 
@@ -98,9 +102,28 @@ impl Vma {
     /// nothing about userfaultfd, and is not mapped once and for all. Linux: `vma_needs_copy`.
     #[inline]
     pub fn needs_copy(&self) -> bool {
-        (self.flags.intersects(VmaFlags::HAS_ANON | VmaFlags::UFFD_WP)
+        (self.flags.contains(VmaFlags::HAS_ANON)
+            || self.child_keeps_wp()
             || matches!(self.backing, Backing::Frames { .. }))
             && !self.flags.intersects(VmaFlags::DONTFORK | VmaFlags::WIPEONFORK)
+    }
+
+    /// Whether a child of fork keeps the registration with userfaultfd, and so the protection of single pages.
+    #[inline]
+    pub fn child_keeps_wp(&self) -> bool {
+        self.flags.contains(VmaFlags::UFFD_WP.union(VmaFlags::UFFD_EVENTS))
+    }
+
+    /// The entry that maps the frame `pfn` here for a write: writable, dirty, and told to who tracks writes.
+    #[inline]
+    pub fn written(&self, pfn: Pfn) -> Pte {
+        let pte = self.pte(pfn).mkwrite().mkdirty();
+        if self.flags.contains(VmaFlags::SOFT_DIRTY) { pte.mksoft_dirty() } else { pte }
+    }
+
+    /// Whether it may hold pages that reclaim can page out.
+    pub fn needs_reclaim(&self) -> bool {
+        self.is_private() && self.flags.contains(VmaFlags::HAS_ANON)
     }
 
     /// The object's page (0-based) that `va` shows, with the object; `None` for anonymous memory.
@@ -183,6 +206,11 @@ impl VmaList {
     /// All VMAs, by address.
     pub fn iter(&self) -> core::slice::Iter<'_, Vma> {
         self.vmas.iter()
+    }
+
+    /// All VMAs, by address.
+    pub fn as_slice(&self) -> &[Vma] {
+        &self.vmas
     }
 
     /// The 0-based index of the first VMA that ends above `va`; the number of VMAs if none does.
@@ -290,12 +318,21 @@ impl VmaList {
         let mut vmas = Vec::new();
         vmas.try_reserve_exact(self.vmas.len())?;
         vmas.extend(self.vmas.iter().filter(|vma| !vma.flags.contains(VmaFlags::DONTFORK)).cloned());
+        let mut dropped = false;
         for vma in &mut vmas {
+            if vma.flags.contains(VmaFlags::UFFD_WP) && !vma.child_keeps_wp() {
+                vma.flags -= VmaFlags::UFFD_WP;
+                dropped = true;
+            }
             if vma.flags.contains(VmaFlags::WIPEONFORK) {
                 vma.flags -= VmaFlags::HAS_ANON;
             }
         }
-        Ok(VmaList { vmas })
+        let mut list = VmaList { vmas };
+        if dropped {
+            list.merge_around(VirtAddr::new(0), VirtAddr::new(u64::MAX));
+        }
+        Ok(list)
     }
 
     /// The highest `bytes` free bytes below `limit` and not below `floor` that begin `offset` bytes behind a multiple

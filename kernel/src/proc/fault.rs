@@ -14,7 +14,7 @@ pub fn user_fault(frame: &mut TrapFrame, fault: UserFault) {
         UserFault::Page { addr, access, .. } => match resolve(addr, access) {
             Ok(()) => return,
             Err(FaultError::MapErr | FaultError::AccErr) => (SIGSEGV, addr),
-            Err(FaultError::Bus) => (SIGBUS, addr),
+            Err(FaultError::Bus | FaultError::UffdWp) => (SIGBUS, addr),
             Err(FaultError::Oom) => {
                 report_oom();
                 (SIGKILL, addr)

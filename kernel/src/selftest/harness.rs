@@ -35,6 +35,7 @@ impl From<FaultError> for Failure {
             FaultError::MapErr => "unexpected fault: nothing mapped",
             FaultError::AccErr => "unexpected fault: not permitted",
             FaultError::Bus => "unexpected fault: behind the end",
+            FaultError::UffdWp => "protected for userfaultfd",
             FaultError::Oom => "out of memory",
         };
         Failure::new(what, at.file(), at.line())

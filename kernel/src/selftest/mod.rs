@@ -19,6 +19,7 @@ mod pin;
 mod pmd;
 mod sandbox;
 mod string;
+mod uffd_wp;
 
 use harness::{Failure, Outcome, Test, test};
 
@@ -34,6 +35,7 @@ const TESTS: &[&[Test]] = &[
     pin::TESTS,
     decay::TESTS,
     pmd::TESTS,
+    uffd_wp::TESTS,
     exhaustion::TESTS,
     asid::TESTS,
 ];

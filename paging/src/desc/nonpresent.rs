@@ -117,6 +117,16 @@ impl Pte {
     }
 }
 
+impl Pte {
+    /// This entry, which is present, with what `other` tracks: soft-dirty if either is, and if `other` is protected for
+    /// userfaultfd, so is this, and not writable.
+    #[inline]
+    pub const fn tracked_like(self, other: Pte) -> Pte {
+        let written = if other.is_soft_dirty() { self.mksoft_dirty() } else { self };
+        if other.is_uffd_wp() { written.mkuffd_wp() } else { written }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

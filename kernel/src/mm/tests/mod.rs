@@ -8,12 +8,16 @@ mod exhaustive;
 mod fork;
 mod frames;
 mod mapping;
+mod migrate;
 mod mremap;
 mod naive;
 mod object;
 mod pin;
 mod pmd;
 mod random;
+mod soft_dirty;
+mod swap;
+mod uffd_wp;
 mod world;
 
 use super::block_policy::BlockSetting;

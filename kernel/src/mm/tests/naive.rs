@@ -20,6 +20,37 @@ pub struct Page {
     pub value: u8,
     /// The frame that must be mapped, if it is pinned.
     pub pinned: Option<Pfn>,
+    /// Whether its mapping is registered with userfaultfd.
+    pub registered: bool,
+    /// Whether its mapping's writes are tracked.
+    pub tracked: bool,
+    /// Whether writes are userfaultfd's to hear of first.
+    pub protected: bool,
+    /// Whether it must count as written: it was, since the marks were last cleared.
+    pub written: bool,
+}
+
+impl Page {
+    /// A fresh page of a mapping that permits reads and writes.
+    const NEW: Page = Page {
+        prot: Prot::READ.union(Prot::WRITE),
+        value: 0,
+        pinned: None,
+        registered: false,
+        tracked: false,
+        protected: false,
+        written: false,
+    };
+
+    /// What makes it one mapping with its neighbours.
+    fn mapping(self) -> (Prot, bool, bool) {
+        (self.prot, self.registered, self.tracked)
+    }
+
+    /// A fresh page of the same mapping.
+    fn fresh(self) -> Page {
+        Page { prot: self.prot, registered: self.registered, tracked: self.tracked, ..Page::NEW }
+    }
 }
 
 /// A process's memory.
@@ -39,7 +70,7 @@ impl Default for Naive {
 impl Naive {
     /// Maps fresh memory over `pages`, whatever was there.
     pub fn map(&mut self, pages: core::ops::Range<usize>) {
-        self.pages[pages].fill(Some(Page { prot: Prot::READ | Prot::WRITE, value: 0, pinned: None }));
+        self.pages[pages].fill(Some(Page::NEW));
     }
 
     /// Unmaps `pages`.
@@ -58,13 +89,20 @@ impl Naive {
 
     /// Makes what is mapped in `pages` zero again.
     pub fn discard(&mut self, pages: core::ops::Range<usize>) {
-        self.pages[pages].iter_mut().flatten().for_each(|page| (page.value, page.pinned) = (0, None));
+        let gone = |page: &mut Page| {
+            (page.value, page.pinned) = (0, None);
+            (page.protected, page.written) = (false, false);
+        };
+        self.pages[pages].iter_mut().flatten().for_each(gone);
     }
 
-    /// What the child of a fork gets: the same contents in frames of its own.
+    /// What the child of a fork gets: the same contents in frames of its own. Nobody hears of its writes
+    /// first.
     pub fn fork(&self) -> Naive {
         let mut child = self.clone();
-        child.pages.iter_mut().flatten().for_each(|page| page.pinned = None);
+        child.pages.iter_mut().flatten().for_each(|page| {
+            (page.pinned, page.protected, page.registered) = (None, false, false);
+        });
         child
     }
 
@@ -86,8 +124,8 @@ impl Naive {
 
     /// Whether `pages` are all mapped and permit the same: then they are one mapping.
     fn is_one(&self, pages: core::ops::Range<usize>) -> bool {
-        let first = self.pages[pages.start].map(|page| page.prot);
-        first.is_some() && self.pages[pages].iter().all(|page| page.map(|page| page.prot) == first)
+        let first = self.pages[pages.start].map(Page::mapping);
+        first.is_some() && self.pages[pages].iter().all(|page| page.map(Page::mapping) == first)
     }
 
     /// Moves the mapping `from` to `to`, over whatever is there; with `keep`, the old pages stay mapped and hold
@@ -102,13 +140,15 @@ impl Naive {
         if (from.start < to.end && to.start < from.end) || !self.is_one(kept.clone()) {
             return false;
         }
-        let prot = self.pages[from.start].map(|page| page.prot);
-        let moved: std::vec::Vec<_> = self.pages[kept.clone()].to_vec();
+        let fresh = self.pages[from.start].map(Page::fresh);
+        let mut moved: std::vec::Vec<_> = self.pages[kept.clone()].to_vec();
+        // Nobody hears of writes where the page goes.
+        moved.iter_mut().flatten().for_each(|page| page.protected = false);
         self.unmap(from);
-        self.pages[to.clone()].fill(prot.map(|prot| Page { prot, value: 0, pinned: None }));
+        self.pages[to.clone()].fill(fresh);
         self.pages[to.start..to.start + moved.len()].copy_from_slice(&moved);
         if keep {
-            self.pages[kept].fill(prot.map(|prot| Page { prot, value: 0, pinned: None }));
+            self.pages[kept].fill(fresh);
         }
         true
     }
@@ -124,8 +164,8 @@ impl Naive {
         if !self.is_one(from.clone()) || self.pages[new.clone()].iter().any(Option::is_some) {
             return false;
         }
-        let prot = self.pages[from.start].map(|page| page.prot);
-        self.pages[new].fill(prot.map(|prot| Page { prot, value: 0, pinned: None }));
+        let fresh = self.pages[from.start].map(Page::fresh);
+        self.pages[new].fill(fresh);
         true
     }
 
@@ -136,6 +176,28 @@ impl Naive {
             self.unmap(from.start + left..from.end);
         }
         mapped
+    }
+
+    /// Protects pages for userfaultfd, or ends that; returns whether all of it was mapped. If not, nothing changes.
+    pub fn protect_for_uffd(&mut self, pages: core::ops::Range<usize>, on: bool) -> bool {
+        let mapped = self.pages[pages.clone()].iter().all(Option::is_some);
+        if mapped {
+            self.pages[pages]
+                .iter_mut()
+                .flatten()
+                .for_each(|page| (page.registered, page.protected) = (true, on));
+        }
+        mapped
+    }
+
+    /// No page counts as written.
+    pub fn clear_written(&mut self) {
+        self.pages.iter_mut().flatten().for_each(|page| (page.tracked, page.written) = (true, false));
+    }
+
+    /// Whether a page must count as written.
+    pub fn is_written(&self, page: usize) -> bool {
+        self.pages[page].is_some_and(|page| page.written)
     }
 
     /// What a load gives.
@@ -151,6 +213,7 @@ impl Naive {
     pub fn pin(&self, page: usize, write: bool) -> Result<(), FaultError> {
         match self.pages[page] {
             Some(Page { prot, .. }) if write && !prot.contains(Prot::WRITE) => Err(FaultError::AccErr),
+            Some(page) if write && page.protected => Err(FaultError::UffdWp),
             _ => self.read(page).map(drop),
         }
     }
@@ -160,8 +223,9 @@ impl Naive {
         match &mut self.pages[page] {
             None => Err(FaultError::MapErr),
             Some(page) if !page.prot.contains(Prot::WRITE) => Err(FaultError::AccErr),
+            Some(page) if page.protected => Err(FaultError::UffdWp),
             Some(page) => {
-                page.value = value;
+                (page.value, page.written) = (value, true);
                 Ok(())
             }
         }

@@ -269,7 +269,7 @@ fn watched<'m>(mm: &'m Mm<HostMachine>) -> Process<'m> {
     let mut process = Process::new(mm);
     map_shared(&mut process, BASE, 2 * BLOCK);
     let (start, end) = (VirtAddr::new(BASE as u64), VirtAddr::new((BASE + 2 * BLOCK * PAGE) as u64));
-    process.space.vmas.change(start, end, |vma| vma.flags |= VmaFlags::UFFD_WP);
+    process.space.vmas.change(start, end, |vma| vma.flags |= VmaFlags::UFFD_WP | VmaFlags::UFFD_EVENTS);
     process
 }
 

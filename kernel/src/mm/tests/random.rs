@@ -69,6 +69,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (process(), stretch(), 1..24usize).prop_map(|(p, s, more)| Op::Grow(p, s, more)),
         1 => (process(), stretch()).prop_map(|(p, s)| Op::Shrink(p, s)),
         1 => (process(), stretch()).prop_map(|(p, s)| Op::Collapse(p, s)),
+        2 => (process(), stretch()).prop_map(|(p, s)| Op::PageOut(p, s)),
+        2 => (process(), stretch(), any::<bool>()).prop_map(|(p, s, on)| Op::WriteProtect(p, s, on)),
+        1 => process().prop_map(Op::ClearSoftDirty),
         2 => (process(), 0..PAGES).prop_map(|(p, page)| Op::Read(p, page)),
         4 => (process(), 0..PAGES).prop_map(|(p, page)| Op::Write(p, page)),
         4 => (process(), stretch()).prop_map(|(p, s)| Op::Fill(p, s)),
@@ -88,7 +91,11 @@ type Kind = (bool, bool, bool, u8);
 
 fn of_kind((tlbi_range, hw_af, hw_dirty, bbm_level): Kind) -> Mm<HostMachine> {
     let config = MachineConfig::default();
-    with(FRAMES, MachineConfig { tlbi_range, ttl: tlbi_range, hw_af, hw_dirty, bbm_level, ..config })
+    let config = MachineConfig { tlbi_range, ttl: tlbi_range, hw_af, hw_dirty, bbm_level, ..config };
+    let mm = with(FRAMES, config);
+    // Less than processes may want to page out.
+    mm.swap_on(100).unwrap();
+    mm
 }
 
 /// Tries random sequences on machines of two kinds, a third of `PLEAT_SEQUENCES` altogether.

@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use linux_raw_sys::general::{MADV_COLLAPSE, MADV_DONTNEED};
+use linux_raw_sys::general::{MADV_COLLAPSE, MADV_DONTNEED, MADV_PAGEOUT};
 use paging::{Level, Pfn};
 
 use super::areas::{Area, AreaOp, Areas};
@@ -61,6 +61,12 @@ pub enum Op {
     Grow(usize, Stretch, usize),
     /// mremap in place to half.
     Shrink(usize, Stretch),
+    /// madvise(MADV_PAGEOUT).
+    PageOut(usize, Stretch),
+    /// Registration with userfaultfd and write-protection there, or its end.
+    WriteProtect(usize, Stretch, bool),
+    /// A write of "4" to clear_refs.
+    ClearSoftDirty(usize),
     /// A load from a page.
     Read(usize, usize),
     /// A store to a page.
@@ -196,6 +202,27 @@ impl<'m> World<'m> {
                 let done = real.space.mremap(mm, in_place(addr, old_len, left * PAGE)).is_ok();
                 assert_eq!(done, naive.shrink(from, left));
             }
+            Op::PageOut(number, stretch) => {
+                let (real, _) = &mut self.processes[at(number)];
+                real.enter();
+                let (addr, len) = stretch.bytes();
+                // Nobody sees a difference, whether or not there is swap.
+                let _ = real.space.madvise(mm, addr, len, MADV_PAGEOUT);
+            }
+            Op::WriteProtect(number, stretch, on) => {
+                let (real, naive) = &mut self.processes[at(number)];
+                real.enter();
+                let (addr, len) = stretch.bytes();
+                let registered = real.space.uffd_register_wp(mm, addr, len, false);
+                let done = registered.and_then(|()| real.space.uffd_writeprotect(mm, addr, len, on));
+                assert_eq!(done.is_ok(), naive.protect_for_uffd(stretch.range(), on));
+            }
+            Op::ClearSoftDirty(number) => {
+                let (real, naive) = &mut self.processes[at(number)];
+                real.enter();
+                real.space.clear_soft_dirty(mm);
+                naive.clear_written();
+            }
             Op::Read(number, page) => self.compare(at(number), page % PAGES),
             Op::Write(number, page) => self.write(at(number), page % PAGES, value),
             Op::Fill(number, stretch) => {
@@ -290,9 +317,19 @@ impl<'m> World<'m> {
         assert_eq!(real.read(AREA + page * PAGE), naive.read(page), "process {number}, page {page}");
     }
 
+    /// More may count as written than was, but nothing less.
+    fn compare_written(&self, number: usize) {
+        let (real, naive) = &self.processes[number];
+        let mut words = [0u64; PAGES];
+        real.space.pagemap(self.mm, (AREA / PAGE) as u64, &mut words);
+        let lost = |page: &usize| naive.is_written(*page) && words[*page] & 1 << 55 == 0;
+        assert_eq!((0..PAGES).find(lost), None, "process {number}: a write was not noted");
+    }
+
     /// Compares the pages of every process, then ends them all.
     pub fn finish(mut self) {
         for number in 0..self.processes.len() {
+            self.compare_written(number);
             (0..PAGES).step_by(STEP).for_each(|page| self.compare(number, page));
             let (real, naive) = &mut self.processes[number];
             self.areas.compare_all(real, &mut naive.views);

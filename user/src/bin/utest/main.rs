@@ -34,6 +34,8 @@ mod shared;
 #[cfg(target_os = "none")]
 mod splice;
 #[cfg(target_os = "none")]
+mod swap;
+#[cfg(target_os = "none")]
 mod system;
 
 #[cfg(target_os = "none")]
@@ -48,6 +50,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         shared::TESTS,
         devices::TESTS,
         mremap::TESTS,
+        swap::TESTS,
         faults::TESTS,
         pointers::TESTS,
         processes::TESTS,
