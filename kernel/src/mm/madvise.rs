@@ -25,6 +25,9 @@ impl AddressSpace {
                 | linux::MADV_SEQUENTIAL
                 | linux::MADV_WILLNEED
                 | linux::MADV_DONTNEED
+                | linux::MADV_DONTNEED_LOCKED
+                | linux::MADV_DONTDUMP
+                | linux::MADV_DODUMP
                 | linux::MADV_FREE
                 | linux::MADV_DONTFORK
                 | linux::MADV_DOFORK
@@ -49,11 +52,15 @@ impl AddressSpace {
         let mapped = self.vmas.covers(start, end);
         match advice {
             // Nothing would map the registers again (Linux: VM_PFNMAP).
-            linux::MADV_DONTNEED | linux::MADV_FREE if self.has_frames(start, end) => {
+            linux::MADV_DONTNEED | linux::MADV_DONTNEED_LOCKED | linux::MADV_FREE | linux::MADV_COLD
+                if self.has_frames(start, end) =>
+            {
                 return Err(Errno::EINVAL);
             }
-            // A page that may be freed at any time may be freed at once.
-            linux::MADV_DONTNEED | linux::MADV_FREE => {
+            linux::MADV_FREE => self.lazy_free(mm, start, end)?,
+            linux::MADV_COLD => self.make_cold(mm, start, end),
+            // No memory is locked.
+            linux::MADV_DONTNEED | linux::MADV_DONTNEED_LOCKED => {
                 self.split_blocks_at(mm, start, end)?;
                 let mut unmapped = Unmapped::new(mm, self.asid());
                 self.zap(mm, start, end, &mut unmapped);
@@ -84,7 +91,7 @@ impl AddressSpace {
             linux::MADV_KEEPONFORK => {
                 self.set_flags(mm, (start, end), VmaFlags::empty(), VmaFlags::WIPEONFORK)?
             }
-            linux::MADV_POPULATE_READ | linux::MADV_POPULATE_WRITE if mapped => {
+            linux::MADV_POPULATE_READ | linux::MADV_POPULATE_WRITE => {
                 self.populate(mm, start, end, advice == linux::MADV_POPULATE_WRITE)?;
             }
             linux::MADV_COLLAPSE => self.collapse(mm, start, end)?,

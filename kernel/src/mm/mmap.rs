@@ -4,7 +4,6 @@ use bitflags::bitflags;
 use paging::{CONT_PTES, CONT_SIZE, PAGE_SIZE, VirtAddr};
 
 use super::Mm;
-use super::fault::Access;
 use super::frame::MAX_ORDER;
 use super::machine::Machine;
 use super::object::Object;
@@ -122,26 +121,6 @@ impl AddressSpace {
         let start = self.vmas.gap_below(USER_START, MMAP_TOP, bytes, align, offset);
         let start = start.or_else(|| self.vmas.gap_below(USER_START, MMAP_TOP, bytes, PAGE_SIZE, 0));
         start.map(|start| (start, start.add(bytes))).ok_or(Errno::ENOMEM)
-    }
-
-    /// Faults every page of `start..end` in.
-    ///
-    /// # Errors
-    /// `ENOMEM` when memory is exhausted, or where nothing is mapped; `EFAULT` where the access is not permitted.
-    pub(super) fn populate<M: Machine>(
-        &mut self,
-        mm: &Mm<M>,
-        start: VirtAddr,
-        end: VirtAddr,
-        write: bool,
-    ) -> Result<()> {
-        let access = if write { Access::Write } else { Access::Read };
-        let mut at = start;
-        while at < end {
-            self.fault(mm, at.get() as usize, access).map_err(|error| error.to_errno())?;
-            at = at.add(PAGE_SIZE);
-        }
-        Ok(())
     }
 
     /// Says where the heap begins: the end of the program, in bytes.

@@ -221,6 +221,7 @@ impl AddressSpace {
             flags: vma.flags - VmaFlags::HEAP - VmaFlags::STACK,
             ..vma.clone()
         };
+        self.lazy.moved(start, end, to);
         self.move_page_tables(mm, moved, respect, &mut unmapped);
         // First the new mapping, so that the tables it shares with the old one are not taken for unused.
         self.vmas.insert(new);

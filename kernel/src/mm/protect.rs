@@ -1,7 +1,7 @@
 //! mprotect: whole blocks change their permissions without being unfolded, with one flush at the end.
 
 use paging::batch::{Respect, folio_pte_batch};
-use paging::contpte::{modify_prot_ptes, ptep_get_raw, set_ptes};
+use paging::contpte::{modify_prot_run, ptep_get_raw, set_ptes};
 use paging::flush::Gather;
 use paging::pmd::modify_pmd;
 use paging::walk::{Part, PteRef, parts};
@@ -87,9 +87,10 @@ impl AddressSpace {
                 let at = first.add(index);
                 let pte = ptep_get_raw(&mm.machine, at);
                 index += if pte.is_valid() {
-                    let run = self.valid_run(mm, at, nr - index);
-                    modify_prot_ptes(&mm.machine, self.asid(), at, run, permit);
-                    flush.add(at.va(), at.va().add(run as u64 * PAGE_SIZE));
+                    let (run, changed) = modify_prot_run(&mm.machine, self.asid(), at, nr - index, permit);
+                    if changed {
+                        flush.add(at.va(), at.va().add(run as u64 * PAGE_SIZE));
+                    }
                     run
                 } else if pte.is_protnone() && !prot.is_empty() {
                     self.revalidate(mm, at, pte, nr - index, permit)
@@ -98,11 +99,6 @@ impl AddressSpace {
                 };
             }
         }
-    }
-
-    /// How many valid entries follow each other from `at`, of at most `max`.
-    fn valid_run<M: Machine>(&self, mm: &Mm<M>, at: PteRef, max: usize) -> usize {
-        (1..max).find(|index| !ptep_get_raw(&mm.machine, at.add(*index)).is_valid()).unwrap_or(max)
     }
 
     /// Makes a batch of PROT_NONE entries valid again; returns how many they were. They were flushed when they

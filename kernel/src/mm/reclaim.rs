@@ -1,8 +1,8 @@
 //! Reclaim: what a process does about exhausted memory before it is told so.
 //!
 //! There is no way from a frame to the entries that map it, so nobody can take another's pages: an address space that
-//! cannot have memory pages out its own cold anonymous pages, if there is swap, and tries again. Each attempt looks at a
-//! bounded number of tables, going round the address space like the hand of a clock; a page that was accessed since
+//! cannot have memory discards what it freed lazily itself ([`super::lazyfree`]), then, if there is swap, pages out its
+//! own cold anonymous pages, and tries again. Each attempt looks at a bounded number of tables, going round the address space like the hand of a clock; a page that was accessed since
 //! the hand last passed is spared once.
 
 use paging::{Level, VirtAddr};
@@ -76,7 +76,8 @@ impl AddressSpace {
     #[cold]
     pub fn reclaim<M: Machine>(&mut self, mm: &Mm<M>, want: usize) -> usize {
         let before = mm.free_pages();
-        if mm.swap.is_on() {
+        // First what nobody needs any more.
+        if self.discard_lazy(mm) < want && mm.swap.is_on() {
             // The second round finds what the first left as not accessed lately.
             for _ in 0..2 {
                 self.sweep(mm, before + want as u64);

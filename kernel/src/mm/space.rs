@@ -7,6 +7,7 @@ use paging::{Asid, Barrier, CONT_PTES, Event, PAGE_SIZE, Pfn, PhysAddr, VirtAddr
 
 use super::Mm;
 use super::asid::Context;
+use super::lazyfree::LazyRange;
 use super::machine::Machine;
 use super::pmd::PMD_PAGES;
 use super::vma::{Backing, Vma, VmaList};
@@ -33,6 +34,8 @@ pub struct AddressSpace {
     pub(super) owner: u32,
     /// Where reclaim goes on.
     pub(super) reclaim_hand: VirtAddr,
+    /// Where lazily freed pages may be.
+    pub(super) lazy: LazyRange,
 }
 
 /// How much memory an address space maps.
@@ -65,6 +68,7 @@ impl AddressSpace {
             rss: 0,
             owner: mm.new_owner(),
             reclaim_hand: VirtAddr::new(0),
+            lazy: LazyRange::NONE,
         })
     }
 

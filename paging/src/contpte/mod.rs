@@ -39,7 +39,7 @@ pub use clear::{clear_full_ptes, get_and_clear_full_ptes, pte_clear, ptep_clear_
 pub use fold::unfold;
 pub use get::{ptep_get, ptep_get_lockless, ptep_get_raw};
 pub use move_ptes::move_ptes;
-pub use protect::{modify_prot_ptes, ptep_set_wrprotect, wrprotect_ptes};
+pub use protect::{modify_prot_ptes, modify_prot_run, ptep_set_wrprotect, wrprotect_ptes};
 pub use refold::{block_of, try_fold_block, try_fold_writable};
 pub use replace::replace_ptes;
 pub use set::{set_pte_at, set_ptes};

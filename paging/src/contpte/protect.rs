@@ -6,6 +6,7 @@
 
 use super::fold::unfold_ends;
 use super::{ptep_get_raw, update};
+use crate::batch::pte_batch_hint;
 use crate::desc::Pte;
 use crate::event::Event;
 use crate::mmu::{Asid, Mmu};
@@ -25,6 +26,33 @@ pub fn modify_prot_ptes<M: Mmu>(mmu: &M, asid: Asid, at: PteRef, nr: usize, f: i
     }
     mmu.count(Event::PteStores, nr as u64);
     mmu.count(Event::PteAtomics, atomics);
+}
+
+/// Applies `f` as [`modify_prot_ptes`] does to the entries from `at` on, up to `max` or to the first that is not valid.
+/// Returns how many they were and whether any changed: if none did, there is nothing to flush. Each entry is read once;
+/// a block in which the first does not change is not looked at further, since `f` changes all of a block alike.
+pub fn modify_prot_run<M: Mmu>(
+    mmu: &M,
+    asid: Asid,
+    at: PteRef,
+    max: usize,
+    f: impl Fn(Pte) -> Pte,
+) -> (usize, bool) {
+    unfold_ends(mmu, asid, at, max);
+    let (mut nr, mut changed, mut atomics) = (0, 0, 0);
+    while nr < max {
+        let here = at.add(nr);
+        let old = update(mmu, here, &mut atomics, |pte| if pte.is_valid() { f(pte) } else { pte });
+        if !old.is_valid() {
+            break;
+        }
+        let same = f(old) == old;
+        changed += u64::from(!same);
+        nr += if same && here.cont_index() == 0 { pte_batch_hint(here, old).min(max - nr) } else { 1 };
+    }
+    mmu.count(Event::PteStores, changed);
+    mmu.count(Event::PteAtomics, atomics);
+    (nr, changed > 0)
 }
 
 /// Write-protects the `nr` entries from `at`, which are present. Blocks covered in part are unfolded, whole ones

@@ -1,5 +1,6 @@
 //! Host tests of memory management as a whole: what processes see, what the tables hold, and that nothing leaks.
 
+mod advise;
 mod areas;
 mod collapse;
 mod decay;

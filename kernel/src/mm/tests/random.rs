@@ -64,6 +64,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (process(), stretch()).prop_map(|(p, s)| Op::Unmap(p, s)),
         3 => (process(), stretch(), 0..3u8).prop_map(|(p, s, prot)| Op::Protect(p, s, prot)),
         2 => (process(), stretch()).prop_map(|(p, s)| Op::Discard(p, s)),
+        3 => (process(), stretch(), 0..4u8).prop_map(|(p, s, advice)| Op::Advise(p, s, advice)),
         3 => (process(), stretch(), 0..PAGES, 0..4u8).prop_map(|(p, s, to, how)| Op::Move(p, s, to, how)),
         2 => (process(), stretch(), 0..4usize).prop_map(|(p, s, block)| Op::Move(p, s, block * CONT_PTES, 0)),
         1 => (process(), stretch(), 1..24usize).prop_map(|(p, s, more)| Op::Grow(p, s, more)),

@@ -2,7 +2,9 @@
 
 use std::vec::Vec;
 
-use linux_raw_sys::general::{MADV_COLLAPSE, MADV_DONTNEED, MADV_PAGEOUT};
+use linux_raw_sys::general::{
+    MADV_COLD, MADV_COLLAPSE, MADV_DONTNEED, MADV_FREE, MADV_PAGEOUT, MADV_POPULATE_READ, MADV_POPULATE_WRITE,
+};
 use paging::{Level, Pfn};
 
 use super::areas::{Area, AreaOp, Areas};
@@ -50,6 +52,9 @@ pub enum Op {
     Unmap(usize, Stretch),
     /// mprotect to PROT_NONE (0), read-only (1) or read and write (2).
     Protect(usize, Stretch, u8),
+    /// madvise with MADV_FREE (0), MADV_COLD (1), MADV_POPULATE_READ (2) or MADV_POPULATE_WRITE (3): as long as there is
+    /// memory, none changes what a process sees.
+    Advise(usize, Stretch, u8),
     /// madvise(MADV_DONTNEED).
     Discard(usize, Stretch),
     /// madvise(MADV_COLLAPSE).
@@ -153,6 +158,14 @@ impl<'m> World<'m> {
                 let prot = [Prot::empty(), Prot::READ, Prot::READ | Prot::WRITE][prot as usize % 3];
                 let done = real.space.mprotect(mm, addr, len, prot).is_ok();
                 assert_eq!(done, naive.protect(stretch.range(), prot));
+            }
+            Op::Advise(number, stretch, advice) => {
+                let (real, _) = &mut self.processes[at(number)];
+                real.enter();
+                let (addr, len) = stretch.bytes();
+                let advice =
+                    [MADV_FREE, MADV_COLD, MADV_POPULATE_READ, MADV_POPULATE_WRITE][advice as usize % 4];
+                let _ = real.space.madvise(mm, addr, len, advice);
             }
             Op::Discard(number, stretch) => {
                 let (real, naive) = &mut self.processes[at(number)];
