@@ -254,7 +254,7 @@ fn a_process_larger_than_memory_runs_by_paging_itself_out() {
 
 #[test]
 fn fork_makes_room_by_paging_out_and_without_swap_it_does_not() {
-    let mm = sized(1024);
+    let mm = sized(1024.max(16 * CONT_PTES));
     let mut parent = Process::new(&mm);
     parent.map_anon(BASE, 10 * CONT_PTES);
     fill(&mut parent, BASE, 10 * CONT_PTES, 1);
