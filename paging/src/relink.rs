@@ -91,7 +91,7 @@ mod tests {
         let sim = Sim::new(8, Features::default());
         let root = sim.frame().unwrap();
         let size = Level::PMD.entry_size();
-        let (from, to) = (VirtAddr::new(3 * size), VirtAddr::new(1 << 40));
+        let (from, to) = (VirtAddr::new(3 * size), VirtAddr::new(1 << 43));
         lookup_alloc(&sim, root, from, &mut || sim.frame()).unwrap();
         assert!(!park(&sim, root, from, to), "no table above it");
         table_alloc(&sim, root, to, Level::PMD, &mut || sim.frame()).unwrap();
