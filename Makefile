@@ -11,13 +11,14 @@ endif
 
 export CPU MEM GIC EL2 SMP TIMEOUT V APPEND ARGS BOOT MUTANTS GRANULE
 
-.PHONY: help run test bench matrix referee tlb mutants debug image lint doc clean
+.PHONY: help run test bench compare matrix referee tlb mutants debug image lint doc clean
 .NOTPARALLEL:
 
 help:
 	@echo 'make run     boot in QEMU: self-tests, a short fork storm, power off'
 	@echo 'make test    the tests on the host, then the boot matrix'
 	@echo 'make bench   the fork storm over all folio sizes; target/pleat/bench.jsonl'
+	@echo 'make compare the same benchmark on Linux and on Pleat, and the ratio; needs QEMU 9.2, and Debian for the Linux'
 	@echo 'make matrix  the boot matrix alone'
 	@echo 'make referee the architecture'\''s rules, over the booted kernel; needs QEMU 9.2'
 	@echo 'make tlb     TLB misses by folio size, with and without the contiguous bit; QEMU 9.2'
@@ -34,7 +35,7 @@ run test bench matrix debug:
 	@scripts/image.sh
 	@scripts/$@.sh
 
-referee tlb:
+referee tlb compare:
 	@scripts/setup.sh plugins
 	@scripts/image.sh
 	@scripts/$@.sh

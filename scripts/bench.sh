@@ -64,5 +64,5 @@ measure "bench$suffix-batch-off" "$block_kib" pleat.batch=off
 note "do blocks stay folded? 100 rounds of forks and writes, as it is and page by page"
 STORM=--ops=decay measure "bench$suffix-decay" "$block_kib"
 STORM="--ops=decay --cow=page --reuse=page --refold=never" measure "bench$suffix-decay-off" "$block_kib"
-awk -f scripts/compare.awk "$out/bench$suffix.jsonl" "$out/bench$suffix-batch-off.jsonl"
+awk -f scripts/batching.awk "$out/bench$suffix.jsonl" "$out/bench$suffix-batch-off.jsonl"
 printf '\n%s\n' "$out/bench$suffix.jsonl: $(($(wc -l <"$out/bench$suffix.jsonl"))) measurements"

@@ -39,7 +39,7 @@ if [ -n "${LOG:-}" ]; then
     console=$console,logfile=$(printf '%s' "$LOG" | sed 's/,/,,/g')
 fi
 
-set -- -machine "$machine" -cpu "$CPU" -m "${MEM:-512M}" -smp "${SMP:-1}" -nodefaults -nographic \
+set -- -machine "$machine" -cpu "$CPU" -m "${MEM:-512M}" -smp "${SMP:-1}" -nodefaults -nographic -no-reboot \
     -chardev "$console" -serial chardev:console -semihosting \
     -kernel "${IMAGE:-$out/Image$suffix}" -initrd "${INITRD:-$out/initramfs.cpio}"
 if [ -n "$monitor" ]; then set -- "$@" -mon chardev=console; fi

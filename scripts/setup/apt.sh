@@ -49,7 +49,7 @@ backports_suite() {
         if [ -f "$file" ]; then set -- "$@" "$file"; fi
     done
     [ $# -gt 0 ] || return 0
-    entry=$(awk -f "$root/scripts/setup/backports.awk" "$@")
+    entry=$(awk -v base=bookworm -v suite=bookworm-backports -f "$root/scripts/setup/suite.awk" "$@")
     [ -n "$entry" ] || return 0
     for file; do
         case $file in "$etc"/apt/sources.list.d/*) cp "$file" "$sources/" ;; esac

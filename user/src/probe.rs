@@ -1,7 +1,10 @@
 //! What the kernel says about itself and about this process.
 
+use core::ffi::CStr;
+
 use crate::counters::{Counters, field};
 use crate::sys::{Result, file};
+use crate::text::{Text, leading_number};
 
 /// Room for a kernel's whole `/proc/vmstat` (Linux: about 5 KiB).
 pub const VMSTAT_SIZE: usize = 8192;
@@ -27,6 +30,23 @@ pub fn free_pages() -> Option<u64> {
 pub fn contpte_kib() -> Option<u64> {
     let mut buffer = [0; 2048];
     field(file::read_file(c"/proc/self/smaps_rollup", &mut buffer).ok()?, "ContpteMapped")
+}
+
+/// KiB of this process mapped by block descriptors; `None` where the kernel does not say.
+pub fn block_kib() -> Option<u64> {
+    let mut buffer = [0; 2048];
+    field(file::read_file(c"/proc/self/smaps_rollup", &mut buffer).ok()?, "AnonHugePages")
+}
+
+/// Anonymous folios of `kib` KiB that were ever allocated for a fault; `None` where the kernel does not count them:
+/// Pleat, and Linux for single pages.
+pub fn folios_allocated(kib: u32) -> Option<u64> {
+    let path = Text::<96>::format(format_args!(
+        "/sys/kernel/mm/transparent_hugepage/hugepages-{kib}kB/stats/anon_fault_alloc\0"
+    ));
+    let mut buffer = [0; 32];
+    let path = CStr::from_bytes_with_nul(path.as_bytes()).ok()?;
+    leading_number(file::read_file(path, &mut buffer).ok()?)
 }
 
 /// Whether fork copies in batches: Pleat's boot argument `pleat.batch`, on unless it says `off`. `None` if there is no

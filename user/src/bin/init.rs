@@ -2,7 +2,7 @@
 //!
 //! `init PROG [ARGS...] [, PROG [ARGS...]]...` (`+` separates as well). A name without a slash is looked up in `/bin`.
 //! The exit status is the first that is not 0, 128 plus the signal for a program that was killed. Without arguments
-//! it runs `storm`. It mounts nothing.
+//! it runs `storm`. What else there is to do for process 1 depends on the kernel: see `user::duties`.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
@@ -10,6 +10,7 @@ mod program {
     use core::ffi::{CStr, c_char};
     use core::ptr;
 
+    use user::duties::Duties;
     use user::rt::start::Args;
     use user::sys::process::{self, Pid, Status, WNOHANG};
     use user::text::Text;
@@ -23,6 +24,12 @@ mod program {
     entry!(main);
 
     fn main(args: Args) -> i32 {
+        let duties = Duties::take_up();
+        let status = run_all(args);
+        duties.end(status)
+    }
+
+    fn run_all(args: Args) -> i32 {
         let mut words = args.from(1).peekable();
         if words.peek().is_none() {
             println!(

@@ -7,6 +7,7 @@ pub mod errno;
 pub mod file;
 pub mod memory;
 pub mod process;
+pub mod system;
 pub mod time;
 
 pub use errno::{Errno, Result};

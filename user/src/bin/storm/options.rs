@@ -96,6 +96,8 @@ pub struct Options {
     forks: Option<u64>,
     /// Frames that may be missing after [`Op::Oom`].
     pub slack: u64,
+    /// Seconds to sleep before the first measurement.
+    pub settle: u64,
     /// Print JSON lines.
     pub json: bool,
     /// Print no table.
@@ -128,6 +130,7 @@ impl Default for Options {
             blocks: [None; 3],
             forks: None,
             slack: 0,
+            settle: 0,
             json: false,
             quiet: false,
             progress: false,
@@ -165,6 +168,7 @@ impl Options {
                 "--refold" => options.set_block_policy(2, value),
                 "--forks" => within(1, 100_000_000).map(|n| options.forks = Some(n)),
                 "--slack" => within(0, 1 << 20).map(|n| options.slack = n),
+                "--settle" => within(0, 3600).map(|n| options.settle = n),
                 "--json" if word == name => {
                     options.json = true;
                     Ok(())
@@ -267,7 +271,7 @@ mod tests {
     #[test]
     fn everything_set() {
         let options = parse(
-            "--mib=8 --sizes=64,4,block --ops=fork,cow,oom --reps=1 --live=2 --forks=7 --json --quiet --progress",
+            "--mib=8 --sizes=64,4,block --ops=fork,cow,oom --reps=1 --live=2 --forks=7 --settle=20 --json --quiet --progress",
         )
         .unwrap();
         assert_eq!(options.sizes(), [Folio::pages(64), Folio::pages(4), Folio::BLOCK]);
@@ -275,7 +279,7 @@ mod tests {
         assert!(
             !options.wants(Op::Exit) && !options.wants_any(&[Op::Exit, Op::Live]) && options.wants_sizes()
         );
-        assert_eq!((options.mib, options.reps, options.live), (8, 1, 2));
+        assert_eq!((options.mib, options.reps, options.live, options.settle), (8, 1, 2, 20));
         assert_eq!((options.storm_forks(), options.oom_forks()), (7, 7));
         assert!(options.json && options.quiet && options.progress);
         assert!(!parse("--ops=oom").unwrap().wants_sizes());

@@ -30,6 +30,7 @@ usage: storm [OPTION]...
   --reuse=WORD  what a write takes over when the child is gone: page or block (as it is)
   --refold=WORD whether blocks are folded again: always or never (as it is)
   --slack=N     frames that may be missing after oom (0)
+  --settle=N    seconds to sleep first, for what a kernel still does after it has booted (0)
   --json        also print a JSON line for each measurement, prefixed by `@json `
   --quiet       no table
   --progress    say what is being measured, on a terminal
@@ -45,9 +46,15 @@ pub fn main(args: Args) -> i32 {
             return BAD_USAGE;
         }
     };
-    if !probe::is_pleat() {
-        // Without the privilege, children may run inside the fork windows; the minimum then hides most of it.
-        let _ = time::run_before_children();
+    // Without the privilege, children may run inside the fork windows; the minimum then hides most of it.
+    if !probe::is_pleat()
+        && let Err(errno) = time::run_before_children()
+    {
+        println!("storm: cannot run before its children: {errno}; fork may look dearer than it is");
+    }
+    if let Err(errno) = time::sleep_ns(options.settle * 1_000_000_000) {
+        println!("storm: cannot settle: {errno}");
+        return 1;
     }
     let bench = match Bench::new() {
         Ok(bench) => bench,
@@ -133,6 +140,10 @@ fn measure(context: &Context<'_>, policy: &Policy, report: &mut Report) -> Measu
         ops::decay::measure(context, report)?;
     }
     report.progress(context.folio, "check");
+    if let Some(folios) = ops::sizes::check(context)? {
+        let size = context.folio;
+        report.note(format_args!("{size:>5} the region took {folios} folios, as many as it should"));
+    }
     match ops::check::check(context)? {
         Some(folded) => report.folded(context.folio, context.blocks(), &folded, fork.as_ref()),
         None => {

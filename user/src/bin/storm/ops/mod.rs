@@ -7,6 +7,7 @@
 //! - `unmap`: munmap;
 //! - `check`: data and folio size are what they should be;
 //! - `decay`: do blocks stay folded over many forks;
+//! - `sizes`: folios were allocated and mapped as they should be, by what Linux counts;
 //! - `live`: many children at once, and the storm;
 //! - `oom`: forks while memory runs out.
 
@@ -17,6 +18,7 @@ pub mod decay;
 pub mod fixed;
 pub mod live;
 pub mod oom;
+pub mod sizes;
 pub mod unmap;
 
 use crate::bench::{Bench, Measured, Trying, Window};

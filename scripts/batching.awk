@@ -1,4 +1,4 @@
-# awk -f compare.awk bench.jsonl bench-batch-off.jsonl: what batching saves, in instructions per 4 KiB page.
+# awk -f batching.awk bench.jsonl bench-batch-off.jsonl: what batching saves, in instructions per 4 KiB page.
 
 function number(name) {
     if (!match($0, "\"" name "\": *[0-9.]+")) return ""
@@ -24,5 +24,5 @@ key in batched {
     if (op == "fork") forks++
 }
 END {
-    if (!forks) { print "compare.awk: the two runs have no fork in common" > "/dev/stderr"; exit 1 }
+    if (!forks) { print "batching.awk: the two runs have no fork in common" > "/dev/stderr"; exit 1 }
 }

@@ -1,5 +1,6 @@
-# From apt's source files (one-line and deb822 format): an entry, in deb822 format, for bookworm-backports on the
-# mirror that serves bookworm, with the same key; "configured" if a source has that suite already; else nothing.
+# awk -v base=bookworm -v suite=bookworm-backports [-v always=1] -f suite.awk FILE...
+# From apt's source files (one-line and deb822 format): an entry, in deb822 format, for `suite` on the mirror that serves
+# `base`, with the same key; without `always`, "configured" if a source has `suite` already; else nothing.
 
 FNR == 1 { stanza_end() }
 /^[ \t]*#/ { next }
@@ -31,27 +32,27 @@ FILENAME ~ /\.sources$/ {
 
 END {
     stanza_end()
-    if (configured) {
+    if (configured && !always) {
         print "configured"
     } else if (mirror != "") {
-        print "Types: deb\nURIs: " mirror "\nSuites: bookworm-backports\nComponents: main"
+        print "Types: deb\nURIs: " mirror "\nSuites: " suite "\nComponents: main"
         if (signed_by != "") print "Signed-By: " signed_by
     }
 }
 
-function stanza_end(   i, n, suite, uri) {
+function stanza_end(   i, n, name, uri) {
     if (value["types"] ~ /(^| )deb( |$)/ && value["enabled"] !~ /no/) {
         split(value["uris"], uri, " ")
-        n = split(value["suites"], suite, " ")
-        for (i = 1; i <= n; i++) source(uri[1], suite[i], value["signed-by"])
+        n = split(value["suites"], name, " ")
+        for (i = 1; i <= n; i++) source(uri[1], name[i], value["signed-by"])
     }
     split("", value)
 }
 
-function source(uri, suite, key) {
+function source(uri, name, key) {
     gsub(/^[ \t]+|[ \t]+$/, "", key)
-    if (suite == "bookworm-backports") configured = 1
-    if (suite == "bookworm" && mirror == "" && uri !~ /^cdrom:/) {
+    if (name == suite) configured = 1
+    if (name == base && mirror == "" && uri !~ /^cdrom:/) {
         mirror = uri
         signed_by = key
     }
