@@ -13,9 +13,10 @@ set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname -- "$0")/common.sh"
 
+[ -z "$suffix" ] || die "Debian's Linux has pages of 4 KiB: GRANULE=$GRANULE does not compare"
 linux=$(scripts/linux.sh)
 storm="storm --json --settle=20 --mib=${MIB:-64} --sizes=${SIZES:-4,16,64,512,2048,block}"
-storm="$storm --reps=${REPS:-3} --ops=${OPS:-fork,exit,cow,munmap,populate,fork2}"
+storm="$storm --reps=${REPS:-3} --ops=${OPS:-fork,exit,cow,munmap,populate,fork2,mprotect,holes,vmas,small}"
 
 # boot KERNEL IMAGE COMMAND-LINE: leaves logs/compare-KERNEL.{log,status}
 boot() {

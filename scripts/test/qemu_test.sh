@@ -1,5 +1,5 @@
 #!/bin/sh
-# qemu.sh: QEMU's command line, its status, and the time limit; check-log.sh and compare.awk on their output.
+# qemu.sh: QEMU's command line, its status, and the time limit; check-log.sh and batching.awk on their output.
 # shellcheck source=scripts/test/harness.sh
 . ./harness.sh
 
@@ -108,10 +108,10 @@ EOF
 cat >"$box/off" <<'EOF'
 {"op":"fork","folio_kib":64,"region_mib":64,"pages":16384,"instructions":1,"per_page":42.0,"events":{"isb":1}}
 EOF
-run awk -f "$scripts/compare.awk" "$box/on" "$box/off"
+run awk -f "$scripts/batching.awk" "$box/on" "$box/off"
 expect_status 0
 expect output '^fork  *64 KiB  *10.5  *42.0  *4.00$'
 : >"$box/off"
-run awk -f "$scripts/compare.awk" "$box/on" "$box/off"
+run awk -f "$scripts/batching.awk" "$box/on" "$box/off"
 expect_status 1
 end

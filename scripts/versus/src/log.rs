@@ -34,6 +34,9 @@ pub struct Row {
     pub instructions: u64,
     /// Cost per page without the fixed part.
     pub per_page: f64,
+    /// How much of the region contpte blocks map, in per cent, where that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contpte_percent: Option<f64>,
     /// What the kernel counted, as far as it counts.
     pub events: BTreeMap<String, u64>,
 }

@@ -11,7 +11,17 @@ pub type Figure = (&'static str, u32, bool, f64);
 pub fn row(op: &str, folio_kib: u32, block: bool, per_page: f64) -> Row {
     let instructions = (per_page * 1000.0) as u64 + 77;
     let events = BTreeMap::from([("dsb_ish".to_string(), 1)]);
-    Row { op: op.into(), folio_kib, block, region_mib: 64, pages: 1000, instructions, per_page, events }
+    Row {
+        op: op.into(),
+        folio_kib,
+        block,
+        region_mib: 64,
+        pages: 1000,
+        instructions,
+        per_page,
+        contpte_percent: None,
+        events,
+    }
 }
 
 /// A serial log with these figures.

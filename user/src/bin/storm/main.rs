@@ -2,8 +2,10 @@
 //!
 //! For each folio size the program populates a private anonymous region and measures, over it: the first writes, fork
 //! as the parent sees it, the child's exit, a second fork without writes between, COW writes with the child gone and
-//! alive and in the child, munmap, many children alive at once, and a storm of forks. Fork and exit are first measured
-//! without the region; those fixed costs are subtracted from the per-page figures. Each figure is the minimum over the
+//! alive and in the child, munmap, mprotect both ways, a fork after a page of each block was forgotten, many children
+//! alive at once, and a storm of forks. Fork and exit are first measured without the region; those fixed costs are
+//! subtracted from the per-page figures. Once, whatever the folios: fork with many small mappings, and the life of a
+//! small process with and without exec. Each figure is the minimum over the
 //! repetitions, with the kernel's event counts (`/proc/vmstat`) of that same repetition beside it.
 //!
 //! A *window* is what lies between two readings of the counter. `/proc/vmstat` is read outside of the timed part but

@@ -26,13 +26,21 @@ pub enum Op {
     Live,
     /// Many forks, one after another.
     Storm,
+    /// Access permissions taken and given back.
+    Mprotect,
+    /// One page of each block forgotten, and a fork after that.
+    Holes,
+    /// Fork with many small mappings.
+    Vmas,
+    /// Fork and exec of a small process.
+    Small,
     /// Rounds of forks and random writes: do blocks stay folded?
     Decay,
     /// Forks while memory runs out.
     Oom,
 }
 
-const OPS: [(&str, Op); 11] = [
+const OPS: [(&str, Op); 15] = [
     ("fork", Op::Fork),
     ("exit", Op::Exit),
     ("wait", Op::Wait),
@@ -42,6 +50,10 @@ const OPS: [(&str, Op); 11] = [
     ("fork2", Op::Fork2),
     ("live", Op::Live),
     ("storm", Op::Storm),
+    ("mprotect", Op::Mprotect),
+    ("holes", Op::Holes),
+    ("vmas", Op::Vmas),
+    ("small", Op::Small),
     ("decay", Op::Decay),
     ("oom", Op::Oom),
 ];
@@ -96,6 +108,8 @@ pub struct Options {
     forks: Option<u64>,
     /// Frames that may be missing after [`Op::Oom`].
     pub slack: u64,
+    /// Mappings of [`Op::Vmas`].
+    pub vmas: u64,
     /// Seconds to sleep before the first measurement.
     pub settle: u64,
     /// Print JSON lines.
@@ -130,6 +144,7 @@ impl Default for Options {
             blocks: [None; 3],
             forks: None,
             slack: 0,
+            vmas: 1000,
             settle: 0,
             json: false,
             quiet: false,
@@ -168,6 +183,7 @@ impl Options {
                 "--refold" => options.set_block_policy(2, value),
                 "--forks" => within(1, 100_000_000).map(|n| options.forks = Some(n)),
                 "--slack" => within(0, 1 << 20).map(|n| options.slack = n),
+                "--vmas" => within(1, 30_000).map(|n| options.vmas = n),
                 "--settle" => within(0, 3600).map(|n| options.settle = n),
                 "--json" if word == name => {
                     options.json = true;
@@ -205,7 +221,7 @@ impl Options {
 
     /// Whether anything is measured folio size by folio size.
     pub fn wants_sizes(&self) -> bool {
-        OPS.iter().any(|(_, op)| *op != Op::Oom && self.wants(*op))
+        OPS.iter().any(|(_, op)| !matches!(op, Op::Oom | Op::Vmas | Op::Small) && self.wants(*op))
     }
 
     /// What is to be written to the kernel's files `cow`, `reuse` and `refold` before anything is measured; `None`: left
@@ -271,7 +287,7 @@ mod tests {
     #[test]
     fn everything_set() {
         let options = parse(
-            "--mib=8 --sizes=64,4,block --ops=fork,cow,oom --reps=1 --live=2 --forks=7 --settle=20 --json --quiet --progress",
+            "--mib=8 --sizes=64,4,block --ops=fork,cow,oom --reps=1 --live=2 --forks=7 --vmas=9 --settle=20 --json --quiet --progress",
         )
         .unwrap();
         assert_eq!(options.sizes(), [Folio::pages(64), Folio::pages(4), Folio::BLOCK]);
@@ -279,10 +295,10 @@ mod tests {
         assert!(
             !options.wants(Op::Exit) && !options.wants_any(&[Op::Exit, Op::Live]) && options.wants_sizes()
         );
-        assert_eq!((options.mib, options.reps, options.live, options.settle), (8, 1, 2, 20));
+        assert_eq!((options.mib, options.reps, options.live, options.settle, options.vmas), (8, 1, 2, 20, 9));
         assert_eq!((options.storm_forks(), options.oom_forks()), (7, 7));
         assert!(options.json && options.quiet && options.progress);
-        assert!(!parse("--ops=oom").unwrap().wants_sizes());
+        assert!(!parse("--ops=oom,vmas,small").unwrap().wants_sizes());
     }
 
     #[test]

@@ -8,6 +8,8 @@ use user::sys::{Errno, Result};
 const ALIGN: usize = 2 << 20;
 /// Where in each page [`Region::mark`] puts its mark, in bytes; [`Region::write_all`] writes byte 0.
 const MARK: usize = 64;
+/// Which page of a block [`Region::punch_holes`] takes: neither at its start nor at its end.
+const HOLE: usize = 5;
 
 /// A private anonymous mapping, aligned to 2 MiB, for large folios. Unmapped when dropped.
 pub struct Region {
@@ -68,6 +70,27 @@ impl Region {
     pub fn split_blocks(&self) -> Result<()> {
         // SAFETY: the region is this object's own, and nobody forks meanwhile.
         unsafe { memory::split_blocks(self.base, self.len) }
+    }
+
+    /// Gives the whole region other access permissions.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn protect(&self, prot: u32) -> Result<()> {
+        // SAFETY: nothing borrows from the region; who takes a permission away does not use it.
+        unsafe { memory::protect(self.base, self.len, prot) }
+    }
+
+    /// Has the kernel forget one page of every block, by a call each.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn punch_holes(&self) -> Result<()> {
+        (0..self.blocks()).try_for_each(|block| {
+            let hole = self.base + block * block_size() + HOLE * page_size();
+            // SAFETY: within the region, from which nothing borrows.
+            unsafe { memory::advise(hole, page_size(), memory::DONTNEED) }
+        })
     }
 
     /// Unmaps the region, for timing; the same as dropping it.

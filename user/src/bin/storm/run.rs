@@ -21,11 +21,13 @@ usage: storm [OPTION]...
   --mib=N       size of the region in MiB, even (64)
   --sizes=LIST  folio sizes in KiB, powers of two from 4 to 2048, mapped by PTEs; `block`: 2 MiB mapped
                 by one block descriptor (4,16,64,512,2048,block)
-  --ops=LIST    of fork,exit,wait,cow,munmap,populate,fork2,live,storm,decay,oom (all but decay and oom)
+  --ops=LIST    of fork,exit,wait,cow,munmap,populate,fork2,mprotect,holes,vmas,small,live,storm,decay,oom
+                (all but decay and oom)
   --reps=N      repetitions, of which the cheapest counts (3)
   --live=N      children alive at once (32)
   --forks=N     forks in the storm (200) and with oom (10000)
   --rounds=N    rounds of forks and random writes with decay (100)
+  --vmas=N      mappings with vmas (1000)
   --cow=WORD    what a copy-on-write fault copies meanwhile: page, block, or up to so many bytes (as it is)
   --reuse=WORD  what a write takes over when the child is gone: page or block (as it is)
   --refold=WORD whether blocks are folded again: always or never (as it is)
@@ -69,6 +71,12 @@ pub fn main(args: Args) -> i32 {
         report.failure(Folio::BLOCK, &Failure { what: "set what keeps blocks folded", errno: Some(errno) });
         blocks.restore();
         return report.finish();
+    }
+    let page = Folio::pages((page_size() >> 10) as u32);
+    if let Err(failure) =
+        ops::small::measure(&Context { bench: &bench, options: &options, folio: page }, &mut report)
+    {
+        report.failure(page, &failure);
     }
     if options.wants_sizes() {
         let policy = Policy::save();
@@ -126,6 +134,14 @@ fn measure(context: &Context<'_>, policy: &Policy, report: &mut Report) -> Measu
     if options.wants(Op::Munmap) {
         report.progress(context.folio, "munmap");
         ops::unmap::measure(context, report)?;
+    }
+    if options.wants(Op::Mprotect) {
+        report.progress(context.folio, "mprotect");
+        ops::protect::measure(context, report)?;
+    }
+    if options.wants(Op::Holes) {
+        report.progress(context.folio, "holes");
+        ops::holes::measure(context, &fixed, report)?;
     }
     if options.wants(Op::Live) {
         report.progress(context.folio, "many children alive");

@@ -5,6 +5,9 @@
 //! - `cycle`: populate, fork, exit, fork again, wait, write again;
 //! - `cow`: the other COW writes;
 //! - `unmap`: munmap;
+//! - `protect`: mprotect, both ways;
+//! - `holes`: one page of each block forgotten, then fork;
+//! - `small`: what has nothing to do with folios: many mappings, small processes;
 //! - `check`: data and folio size are what they should be;
 //! - `decay`: do blocks stay folded over many forks;
 //! - `sizes`: folios were allocated and mapped as they should be, by what Linux counts;
@@ -16,9 +19,12 @@ pub mod cow;
 pub mod cycle;
 pub mod decay;
 pub mod fixed;
+pub mod holes;
 pub mod live;
 pub mod oom;
+pub mod protect;
 pub mod sizes;
+pub mod small;
 pub mod unmap;
 
 use crate::bench::{Bench, Measured, Trying, Window};
