@@ -110,7 +110,9 @@ impl Reach {
 
     /// An access to `va` in address space `asid`; `translate` walks the tables.
     pub fn touch(&mut self, va: u64, asid: u16, translate: impl FnOnce() -> Option<Leaf>) {
-        let Some((global, honoured, ignored)) = self.sizes.get(va, asid, self.granule, translate) else { return };
+        let Some((global, honoured, ignored)) = self.sizes.get(va, asid, self.granule, translate) else {
+            return;
+        };
         let asid = if global { GLOBAL } else { asid };
         self.honoured.access(va, asid, honoured);
         self.ignored.access(va, asid, ignored);
