@@ -32,6 +32,8 @@ pub(super) struct Move {
     pub end: VirtAddr,
     /// The new range's first address.
     pub to: VirtAddr,
+    /// The mapping is registered with userfaultfd for write-protection, and will not be: its entries lose theirs.
+    pub drops_wp: bool,
 }
 
 /// Part of a move.
@@ -51,6 +53,22 @@ impl Move {
     /// Whether the old and the new place have the same offset from a block's boundary.
     fn is_congruent(&self) -> bool {
         self.start.get() % PMD_SIZE == self.to.get() % PMD_SIZE
+    }
+
+    /// Whether a part of `nr` entries is all of a table, which may move as it is.
+    fn is_table(&self, nr: usize) -> bool {
+        nr == PTES_PER_TABLE && !self.drops_wp
+    }
+
+    /// What an entry is at its new place: without the write protection of a registration that stays behind; and a page
+    /// that was moved counts as written there (Linux: `move_soft_dirty_pte`).
+    fn carried(&self, pte: Pte) -> Pte {
+        let kept = if self.drops_wp { pte.clear_uffd_wp() } else { pte };
+        match pte.non_present() {
+            Some(NonPresent::Marker(Marker::UffdWp)) if self.drops_wp => Pte::NONE,
+            Some(NonPresent::Marker(_)) => kept,
+            _ => kept.mksoft_dirty(),
+        }
     }
 
     /// The move's next part from `at` on; `at` is moved behind it.
@@ -94,8 +112,9 @@ impl AddressSpace {
             };
             make(Level::PMD)?;
             match part {
-                Stretch::Ptes { nr: PTES_PER_TABLE, .. } | Stretch::Block { .. }
-                    if relink::has_room(&mm.machine, self.root, to) => {}
+                Stretch::Ptes { nr, .. }
+                    if what.is_table(nr) && relink::has_room(&mm.machine, self.root, to) => {}
+                Stretch::Block { .. } if relink::has_room(&mm.machine, self.root, to) => {}
                 Stretch::Ptes { .. } => {
                     make(Level::PTE)?;
                 }
@@ -121,15 +140,15 @@ impl AddressSpace {
         while let Some(part) = what.next(mm, self, &mut at) {
             match part {
                 Stretch::Ptes { src, to, nr } => {
-                    if nr == PTES_PER_TABLE && relink::park(&mm.machine, self.root, src.va(), to) {
+                    if what.is_table(nr) && relink::park(&mm.machine, self.root, src.va(), to) {
                         unmapped.flush_all();
                     } else if let Some(dst) = lookup(&mm.machine, self.root, to) {
-                        self.move_entries(mm, (src, nr), dst, respect, unmapped);
+                        self.move_entries(mm, what, (src, nr), dst, respect, unmapped);
                     }
                 }
                 Stretch::Block { src, to } => {
                     if let Some(dst) = lookup_pmd(&mm.machine, self.root, to) {
-                        set_pmd(&mm.machine, dst, carried(pmd_get_and_clear(&mm.machine, src)));
+                        set_pmd(&mm.machine, dst, what.carried(pmd_get_and_clear(&mm.machine, src)));
                         unmapped.flush_block(src.va());
                     }
                 }
@@ -141,6 +160,7 @@ impl AddressSpace {
     fn move_entries<M: Machine>(
         &self,
         mm: &Mm<M>,
+        what: Move,
         (src, nr): (PteRef, usize),
         dst: PteRef,
         respect: Respect,
@@ -157,7 +177,7 @@ impl AddressSpace {
             let folio = counted(pte).then(|| mm.frames.folio(pte.pfn()).span());
             let batch = folio
                 .map_or(1, |folio| folio_pte_batch(&mm.machine, from, pte, nr - index, folio, respect).nr);
-            move_ptes(&mm.machine, self.asid(), from, dst.add(index), batch, folio, carried);
+            move_ptes(&mm.machine, self.asid(), from, dst.add(index), batch, folio, |pte| what.carried(pte));
             if pte.is_valid() {
                 unmapped.flush_range(from.va(), from.va().add(batch as u64 * PAGE_SIZE));
             }
@@ -181,16 +201,6 @@ fn counted(pte: Pte) -> bool {
     pte.is_present() && !pte.is_special()
 }
 
-/// What an entry is at its new place. The write protection of userfaultfd belongs to the registration, which the new
-/// mapping does not have; and a page that was moved counts as written there (Linux: `move_soft_dirty_pte`).
-fn carried(pte: Pte) -> Pte {
-    match pte.non_present() {
-        Some(NonPresent::Marker(Marker::UffdWp)) => Pte::NONE,
-        Some(NonPresent::Marker(_)) => pte.clear_uffd_wp(),
-        _ => pte.clear_uffd_wp().mksoft_dirty(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,15 +210,18 @@ mod tests {
     #[test]
     fn a_moved_entry_is_soft_dirty_and_not_write_protected_for_userfaultfd() {
         // Failure 10: uffd-wp survived mremap without the registration it belongs to.
-        let page = Pte::user(Pfn::new(9));
-        let swap = NonPresent::Swap(SwapEntry { slot: 5 }).encode();
+        let at = VirtAddr::new(0);
+        let what = Move { start: at, end: at, to: at, drops_wp: true };
+        let (page, swap) = (Pte::user(Pfn::new(9)), NonPresent::Swap(SwapEntry { slot: 5 }).encode());
+        let marker = |marker| NonPresent::Marker(marker).encode();
         for entry in [page, swap] {
-            assert_eq!(carried(entry.mkuffd_wp()), entry.mksoft_dirty());
+            assert_eq!(what.carried(entry.mkuffd_wp()), entry.mksoft_dirty());
         }
-        let guard = NonPresent::Marker(Marker::Guard).encode();
-        assert_eq!(
-            (carried(guard), carried(NonPresent::Marker(Marker::UffdWp).encode())),
-            (guard, Pte::NONE)
-        );
+        assert_eq!(what.carried(marker(Marker::Guard)), marker(Marker::Guard));
+        assert_eq!(what.carried(marker(Marker::UffdWp)), Pte::NONE);
+        assert!(!what.is_table(PTES_PER_TABLE), "a table moved whole would keep them");
+        let keeps = Move { drops_wp: false, ..what };
+        assert_eq!(keeps.carried(marker(Marker::UffdWp)), marker(Marker::UffdWp));
+        assert!(keeps.carried(page.mkuffd_wp()).is_uffd_wp());
     }
 }

@@ -203,7 +203,9 @@ impl AddressSpace {
     ) -> Result<usize> {
         let (start, end, new_end) = (what.start, what.end(), to.add(what.new_len));
         self.vmas.reserve(3)?;
-        let moved = Move { start, end, to };
+        let vma = self.vmas.find(start).ok_or(Errno::EFAULT)?;
+        let drops_wp = vma.flags.contains(VmaFlags::UFFD_WP) && !vma.child_keeps_wp();
+        let moved = Move { start, end, to, drops_wp };
         let mut unmapped = Unmapped::new(mm, self.asid());
         if let Err(error) = self.prepare_move(mm, moved) {
             self.unlink_unused(mm, to, new_end, &mut unmapped);
@@ -217,8 +219,7 @@ impl AddressSpace {
             start: to,
             end: new_end,
             backing: vma.backing_at(start),
-            // Where it goes it is neither the heap nor the stack.
-            flags: vma.flags - VmaFlags::HEAP - VmaFlags::STACK,
+            flags: vma.flags - left_behind(vma),
             ..vma.clone()
         };
         self.lazy.moved(start, end, to);
@@ -235,6 +236,13 @@ impl AddressSpace {
         self.link_moved_tables(mm, moved);
         Ok(to.get() as usize)
     }
+}
+
+/// What a mapping does not take along: where it goes it is neither the heap nor the stack; its registration with
+/// userfaultfd stays behind unless that hears of moves; and all of it counts as written (Linux: VM_SOFTDIRTY).
+fn left_behind(vma: &Vma) -> VmaFlags {
+    let place = VmaFlags::HEAP | VmaFlags::STACK | VmaFlags::SOFT_DIRTY;
+    if vma.child_keeps_wp() { place } else { place | VmaFlags::UFFD_WP | VmaFlags::UFFD_EVENTS }
 }
 
 /// Whether it maps frames that nothing would map again at a fault.
