@@ -4,8 +4,13 @@
 use linux_raw_sys::general::MADV_PAGEOUT;
 
 use super::harness::{Test, TestResult, test};
-use super::sandbox::{BASE, PAGE, Sandbox};
+use super::sandbox::{BASE, BLOCK, OnlyOrder, PAGE, Sandbox};
 use crate::mm::FaultError;
+use crate::mm::policy::BLOCK_ORDER;
+
+/// Pages write-protected, in whole blocks; half of them are then let go.
+const PAGES: usize = 4 * BLOCK;
+const HALF: usize = 2 * BLOCK;
 
 pub(super) const TESTS: &[Test] = &[
     test("uffd_wp.reports_writes_and_keeps_blocks", reports_writes_and_keeps_blocks),
@@ -14,18 +19,19 @@ pub(super) const TESTS: &[Test] = &[
 ];
 
 fn reports_writes_and_keeps_blocks() -> TestResult {
+    let _order = OnlyOrder::new(BLOCK_ORDER);
     // The TLB holds writable entries for all of it.
-    let mut parent = Sandbox::filled(64, 0)?;
+    let mut parent = Sandbox::filled(PAGES, 0)?;
     let mm = crate::mm();
-    parent.space().uffd_register_wp(mm, BASE, 64 * PAGE, false)?;
-    parent.space().uffd_writeprotect(mm, BASE, 64 * PAGE, true)?;
-    check!(parent.folded(64) == 64);
-    check!((0..64).all(|page| parent.write(BASE + page * PAGE, 1) == Err(FaultError::UffdWp)));
-    check!(parent.holds(64, 0));
-    parent.space().uffd_writeprotect(mm, BASE, 32 * PAGE, false)?;
-    parent.fill(32, 9)?;
-    check!(parent.folded(64) == 64 && parent.holds(32, 9));
-    check!(parent.write(BASE + 32 * PAGE, 1) == Err(FaultError::UffdWp));
+    parent.space().uffd_register_wp(mm, BASE, PAGES * PAGE, false)?;
+    parent.space().uffd_writeprotect(mm, BASE, PAGES * PAGE, true)?;
+    check!(parent.folded(PAGES) == PAGES);
+    check!((0..PAGES).all(|page| parent.write(BASE + page * PAGE, 1) == Err(FaultError::UffdWp)));
+    check!(parent.holds(PAGES, 0));
+    parent.space().uffd_writeprotect(mm, BASE, HALF * PAGE, false)?;
+    parent.fill(HALF, 9)?;
+    check!(parent.folded(PAGES) == PAGES && parent.holds(HALF, 9));
+    check!(parent.write(BASE + HALF * PAGE, 1) == Err(FaultError::UffdWp));
     Ok(())
 }
 
