@@ -166,8 +166,8 @@ mod tests {
         assert_eq!(&image[0x1000..0x1004], b"data");
         assert!(image[0x1004..0x3000].iter().all(|&b| b == 0), ".bss and the gap to __image_end");
         assert_eq!(&image[0x3000..0x3008], b"PLEATSYM");
-        assert_eq!(image.len(), 0x4000);
-        assert_eq!(u64_at(&image, 16), 0x4000, "image_size is the whole file");
+        assert_eq!(image.len(), LARGEST_PAGE);
+        assert_eq!(u64_at(&image, 16), image.len() as u64, "image_size is the whole file");
         assert_eq!(
             image[64..0x1000],
             Toy::kernel().segments[0].data[64..],
