@@ -142,10 +142,14 @@ impl Naive {
         }
         let fresh = self.pages[from.start].map(Page::fresh);
         let mut moved: std::vec::Vec<_> = self.pages[kept.clone()].to_vec();
-        // Nobody hears of writes where the page goes.
-        moved.iter_mut().flatten().for_each(|page| page.protected = false);
+        // Nobody hears of writes where the page goes, nor asked which there were.
+        let leave = |page: &mut Page| {
+            (page.protected, page.registered, page.tracked) = (false, false, false);
+        };
+        moved.iter_mut().flatten().for_each(leave);
         self.unmap(from);
         self.pages[to.clone()].fill(fresh);
+        self.pages[to.clone()].iter_mut().flatten().for_each(leave);
         self.pages[to.start..to.start + moved.len()].copy_from_slice(&moved);
         if keep {
             self.pages[kept].fill(fresh);
