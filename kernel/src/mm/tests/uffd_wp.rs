@@ -92,8 +92,9 @@ fn fork_drops_protection_unless_the_monitor_hears_of_it() {
 #[test]
 fn a_protected_page_is_not_in_one_batch_with_its_neighbours() {
     let mm = machine();
-    only_order(&mm, 6);
-    let mut parent = registered(&mm, 64, 0, false);
+    // 32 pages: a folio of that many is possible on every granule.
+    only_order(&mm, 5);
+    let mut parent = registered(&mm, 32, 0, false);
     protect(&mut parent, 20, 1, true);
     let batches = mm.machine.counted(Event::ForkBatches);
     let child = parent.fork().unwrap();
