@@ -99,9 +99,12 @@ fn one_flush(_: Args) -> Outcome {
     }
     let pages = Pages::map(16 * block_size(), PRIVATE)?;
     pages.fill(1);
+    // The child waits: if it ran to its end before the counters are read, its exit's flush would be among them.
+    let pipe = file::pipe(0)?;
     let before = probe::counters();
-    let child = process::spawn(|| 0)?;
+    let child = process::spawn(|| i32::from(file::read(pipe.read, &mut [0]) != Ok(1)))?;
     let after = probe::counters();
+    file::write_all(pipe.write, &[1])?;
     check_eq!(process::wait(child)?.exited(), Some(0));
     let events: Counters = after.since(&before);
     check_eq!(events.get("forks"), Some(1));
