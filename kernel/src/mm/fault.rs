@@ -76,8 +76,11 @@ impl AddressSpace {
             return Err(FaultError::MapErr);
         }
         let va = va.align_down(PAGE_SIZE);
-        // A copy, so that the list is free for its flags; an object's reference is not taken.
-        let vma = self.vmas.find(va).ok_or(FaultError::MapErr)?;
+        let index = self.vmas.index_at(va);
+        if self.vmas.get(index).is_none_or(|vma| vma.start > va) && !self.grow_stack(index, va) {
+            return Err(FaultError::MapErr);
+        }
+        let vma = self.vmas.get(index).ok_or(FaultError::MapErr)?;
         let permitted = match access {
             // As on Linux and in the hardware, what may be written or executed may be read.
             Access::Read => !vma.prot.is_empty(),

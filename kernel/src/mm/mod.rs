@@ -56,6 +56,7 @@ pub mod refold;
 pub mod smaps;
 mod soft_dirty;
 pub mod space;
+pub mod stack;
 pub mod stats;
 pub mod swap;
 mod uffd_wp;

@@ -271,6 +271,12 @@ impl VmaList {
         self.merge_around(starts, starts);
     }
 
+    /// Makes the VMA with the given index begin at `start`, below where it does and not below the end of the one before.
+    pub(super) fn grow_down(&mut self, index: usize, start: VirtAddr) {
+        debug_assert!(index == 0 || self.vmas[index - 1].end <= start);
+        self.vmas[index].start = start;
+    }
+
     /// Splits VMAs so that none crosses `at`. Room for one more is reserved.
     pub fn split_at(&mut self, at: VirtAddr) {
         let index = self.index_at(at);

@@ -4,16 +4,19 @@
 //! change places, and the initial data is written as if by the program itself. Only after that the old one is
 //! destroyed. So whatever fails leaves the caller as it was: there is no point of no return on the way.
 
+use paging::VirtAddr;
+
 use super::args::Strings;
 use super::comm::Comm;
 use super::elf_plan::{LoadPlan, Segment};
-use super::layout::{PAGE, STACK_BOTTOM, STACK_BYTES, STACK_TOP};
+use super::layout::{PAGE, STACK_TOP};
 use super::process::Process;
 use super::sched;
 use super::stack_image::{Contents, StackImage, at};
 use crate::arch::{self, FpState, TrapFrame, uaccess};
 use crate::errno::{Errno, Result};
 use crate::fs;
+use crate::mm::stack::stack_start;
 use crate::mm::{Access, AddressSpace, Backing, FaultError, MapFlags, MapRequest, Object, Prot};
 use crate::util::Ref;
 
@@ -127,7 +130,8 @@ fn populate(
         }
     }
     let rw = Prot::READ | Prot::WRITE;
-    map(space, STACK_BOTTOM, STACK_BYTES, rw, MapFlags::STACK, Backing::Anon)?;
+    let start = stack_start(VirtAddr::new(image.sp as u64)).get() as usize;
+    map(space, start, STACK_TOP - start, rw, MapFlags::STACK, Backing::Anon)?;
     for page in (image.sp & !(PAGE - 1)..STACK_TOP).step_by(PAGE) {
         fault_in(space, page)?;
     }

@@ -5,10 +5,12 @@
 //!   0000_0001_0000  fixed executables, from EXEC_MIN on
 //!   5555_5555_0000  position-independent executables, the heap behind them
 //!        ...        mmap
-//!   ffff_ff7f_0000  the stack's guard, then the stack, growing down from
+//!   ffff_ff7f_0000  as far as the stack may grow (`mm::stack`), down from
 //!   ffff_ffff_0000  STACK_TOP
 //! ```
 //! Nothing is randomised: two runs of a benchmark must see the same addresses.
+
+use crate::mm::stack;
 
 /// Bytes of a page.
 pub const PAGE: usize = paging::PAGE_SIZE as usize;
@@ -23,10 +25,10 @@ pub const PIE_BASE: usize = 0x5555_5555_0000;
 pub const STACK_TOP: usize = 0xffff_ffff_0000;
 
 /// Bytes of address space for the stack (Linux: the default RLIMIT_STACK).
-pub const STACK_BYTES: usize = 8 << 20;
+pub const STACK_BYTES: usize = stack::STACK_BYTES as usize;
 
 /// Where the stack's part of the address space begins.
 pub const STACK_BOTTOM: usize = STACK_TOP - STACK_BYTES;
 
-/// The end of what an executable's segments may occupy: 1 MiB below the stack (Linux: `stack_guard_gap`).
-pub const EXEC_MAX: usize = STACK_BOTTOM - (1 << 20);
+/// The end of what an executable's segments may occupy: the gap stays below the stack.
+pub const EXEC_MAX: usize = STACK_BOTTOM - stack::STACK_GAP as usize;

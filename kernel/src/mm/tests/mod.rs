@@ -17,6 +17,7 @@ mod pin;
 mod pmd;
 mod random;
 mod soft_dirty;
+mod stack;
 mod swap;
 mod uffd_wp;
 mod world;

@@ -2,6 +2,7 @@
 
 use user::rt::start::Args;
 use user::sys::Errno;
+use user::sys::file;
 use user::sys::memory::{self, DONTNEED, NONE, PRIVATE, READ, READ_WRITE, SHARED, block_size, page_size};
 use user::sys::process::signal::SIGSEGV;
 
@@ -22,6 +23,7 @@ pub const TESTS: &[Test] = &[
     ("mmap and munmap reject bad arguments", bad_arguments),
     ("write page 7 after page 3 of a clean block", dirty_sibling),
     ("many mappings", many_mappings),
+    ("the stack grows", stack_grows),
 ];
 
 /// Memory that a test works on, with checked access.
@@ -290,4 +292,25 @@ fn many_mappings(_: Args) -> Outcome {
     pages.fill(2);
     check!(pages.is_filled(2, 0..pages.count()));
     Ok(())
+}
+
+fn stack_grows(_: Args) -> Outcome {
+    /// Much more than a program has to begin with; a quarter of what it may have.
+    const LEN: usize = 2 << 20;
+    #[inline(never)]
+    fn deep() -> Outcome {
+        let mut local = core::hint::black_box([0u8; LEN]);
+        // The lowest first, and by the kernel.
+        let pipe = file::pipe(0)?;
+        file::write_all(pipe.write, &[9; 16])?;
+        check_eq!(file::read(pipe.read, &mut local[..16]), Ok(16));
+        local[LEN - 1] = 8;
+        child_passes(|| {
+            check_eq!((local[0], local[15], local[16], local[LEN - 1]), (9, 9, 0, 8));
+            Ok(())
+        })?;
+        core::hint::black_box(&local);
+        Ok(())
+    }
+    child_passes(deep)
 }
