@@ -16,6 +16,12 @@ pub struct FolioSpan {
 }
 
 impl FolioSpan {
+    /// Whether `pfn` is one of the folio's.
+    #[inline]
+    pub const fn contains(self, pfn: Pfn) -> bool {
+        pfn.get().wrapping_sub(self.first.get()) < self.pages
+    }
+
     /// Frames from `pfn`, which is one of the folio's, to its end.
     #[inline]
     pub const fn left_from(self, pfn: Pfn) -> usize {

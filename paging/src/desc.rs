@@ -221,6 +221,12 @@ impl Pte {
         Pfn::new((self.0 & OA_MASK) >> PAGE_SHIFT)
     }
 
+    /// All that it says but the frame it maps.
+    #[inline(always)]
+    pub(crate) const fn attributes(self) -> u64 {
+        self.0 & !OA_MASK
+    }
+
     /// The same attributes for the frame `pages` further up.
     #[inline]
     pub const fn advance(self, pages: u64) -> Pte {

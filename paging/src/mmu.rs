@@ -2,6 +2,7 @@
 
 use crate::addr::DescAddr;
 use crate::event::Event;
+use crate::granule::{CONT_PTES, PAGE_SIZE};
 use crate::tlbi::Tlbi;
 
 /// An address space identifier, 1 to 65,535. Arm ARM, D8.16.3 "ASID".
@@ -71,6 +72,43 @@ pub trait Mmu {
 
     /// Writes a descriptor (a 64-bit single-copy atomic store).
     fn store(&self, at: DescAddr, value: u64);
+
+    /// Writes the `nr` descriptors from `at`, each a 64-bit single-copy atomic store, of consecutive pages: `first`, and
+    /// a page's size more in each that follows.
+    #[inline]
+    fn store_run(&self, at: DescAddr, first: u64, nr: usize) {
+        for index in 0..nr as u64 {
+            self.store(at.add(8 * index), first + index * PAGE_SIZE);
+        }
+    }
+
+    /// Takes the `nr` entries from `src` and writes each twice: in place, with the bits of `flip_src` changed (not if that
+    /// is 0), and at the same distance from `dst`, with the bits of `flip_dst` changed. Stores as [`Mmu::store_run`]'s.
+    #[inline]
+    fn copy_entries(&self, src: DescAddr, dst: DescAddr, nr: usize, flip_src: u64, flip_dst: u64) {
+        for index in 0..nr as u64 {
+            let entry = self.load(src.add(8 * index));
+            if flip_src != 0 {
+                self.store(src.add(8 * index), entry ^ flip_src);
+            }
+            self.store(dst.add(8 * index), entry ^ flip_dst);
+        }
+    }
+
+    /// Takes the first entry of each of `blocks` contpte blocks, which follow one another from `src`, and writes two
+    /// blocks that begin with it: in place, with the bits of `flip_src` changed (not if that is 0), and at the same
+    /// distance from `dst`, with the bits of `flip_dst` changed. Stores as [`Mmu::store_run`]'s.
+    #[inline]
+    fn copy_blocks(&self, src: DescAddr, dst: DescAddr, blocks: usize, flip_src: u64, flip_dst: u64) {
+        for block in 0..blocks as u64 {
+            let ahead = block * 8 * CONT_PTES as u64;
+            let first = self.load(src.add(ahead));
+            if flip_src != 0 {
+                self.store_run(src.add(ahead), first ^ flip_src, CONT_PTES);
+            }
+            self.store_run(dst.add(ahead), first ^ flip_dst, CONT_PTES);
+        }
+    }
 
     /// Writes a descriptor and returns what it replaced, atomically towards the hardware walker.
     fn swap(&self, at: DescAddr, value: u64) -> u64;

@@ -80,6 +80,11 @@ impl Counts {
 pub(super) struct AtomicCounts(AtomicU64);
 
 impl AtomicCounts {
+    /// No references.
+    pub(super) const fn zero() -> Self {
+        AtomicCounts(AtomicU64::new(0))
+    }
+
     /// Sets the counts of a folio that nobody else knows; no atomic update.
     #[inline]
     pub(super) fn set(&self, counts: Counts) {
@@ -105,6 +110,21 @@ impl AtomicCounts {
             return Err(TooManyReferences);
         }
         Ok(Counts::from_raw(old))
+    }
+
+    /// Whether `nr` mappings may be added without a look at what was there, by whoever holds the lock of an address space
+    /// that maps the folio: nothing of it is pinned, which cannot change meanwhile, and however many others add to it
+    /// as well, each but a batch, its mappings stay below what the field holds.
+    #[inline(always)]
+    pub(super) fn can_share(&self) -> bool {
+        const PINNED: u64 = 0xffff << PIN_SHIFT;
+        self.0.load(Ordering::Relaxed) & (PINNED | Counts::maps(1).full()) == 0
+    }
+
+    /// Adds `nr` mappings after [`AtomicCounts::can_share`] said that they may be.
+    #[inline(always)]
+    pub(super) fn share(&self, nr: u32) {
+        self.0.fetch_add(Counts::maps(nr).raw(), Ordering::Relaxed);
     }
 
     /// Takes `less` away and returns whether nothing is left.

@@ -22,20 +22,24 @@
 use core::sync::atomic::Ordering;
 
 use paging::batch::{Batch, Respect, folio_pte_batch};
-use paging::contpte::{ptep_get_raw, set_pte_at, set_ptes, wrprotect_ptes};
+use paging::contpte::{Share, ptep_get_raw, set_pte_at, set_ptes, wrprotect_ptes};
 use paging::flush::Gather;
 use paging::pmd::{modify_pmd, set_pmd};
 use paging::walk::{Part, PteRef, lookup_alloc, parts};
 use paging::{Asid, CONT_PTES, Event, PAGE_SIZE, PmdRef, Pte, VirtAddr};
 
+use self::nonpresent::{child_entry, copy_nonpresent};
+use self::share::Sharing;
 use super::Mm;
-use super::fork_nonpresent::{child_entry, copy_nonpresent};
 use super::frame::Kind;
 use super::machine::Machine;
 use super::pmd::PMD_PAGES;
 use super::space::AddressSpace;
 use super::vma::{Prot, Vma};
 use crate::errno::{Errno, Result};
+
+mod nonpresent;
+mod share;
 
 /// In private memory neither a page's dirty state nor its write permission ends a batch: the child gets all pages
 /// write-protected and dirty whatever they were. It also gets each page's soft-dirty bit, so those must agree.
@@ -96,7 +100,29 @@ impl AddressSpace {
         nr: usize,
         flush: &mut Gather,
     ) -> Result<()> {
+        let mut sharing = Sharing::new();
+        let copied = self.copy_entries(mm, child, vma, src, nr, flush, &mut sharing);
+        let (pages, protected) = sharing.finish(mm);
+        child.rss += pages;
+        if protected {
+            flush.add_all();
+        }
+        copied
+    }
+
+    #[allow(clippy::too_many_arguments)] // two sides of a copy, its bounds and its effects
+    fn copy_entries<'m, M: Machine>(
+        &self,
+        mm: &'m Mm<M>,
+        child: &mut AddressSpace,
+        vma: &Vma,
+        src: PteRef,
+        nr: usize,
+        flush: &mut Gather,
+        sharing: &mut Sharing<'m>,
+    ) -> Result<()> {
         let batching = mm.batching.load(Ordering::Relaxed);
+        let (runs, keep_wp) = (batching && vma.is_private(), vma.child_keeps_wp());
         let mut dst: Option<PteRef> = None;
         let mut index = 0;
         while index < nr {
@@ -106,7 +132,7 @@ impl AddressSpace {
                 index += 1;
                 continue;
             }
-            let absent = if pte.is_present() { None } else { child_entry(pte, vma.child_keeps_wp()) };
+            let absent = if pte.is_present() { None } else { child_entry(pte, keep_wp) };
             if absent.is_none() && !pte.is_present() {
                 index += 1;
                 continue;
@@ -123,6 +149,13 @@ impl AddressSpace {
                 copy_nonpresent(mm, child, here, to, pte, entry)?;
                 index += 1;
                 continue;
+            }
+            if runs && let Some(share) = Share::of(pte, keep_wp) {
+                let shared = sharing.copy(mm, &share, here, to, pte, nr - index);
+                index += shared;
+                if shared > 0 {
+                    continue;
+                }
             }
             let max = if batching { nr - index } else { 1 };
             index += copy_present_ptes(mm, self.asid(), child, vma, here, to, pte, max, flush)?;

@@ -80,6 +80,7 @@ impl Folio {
 
 /// The entries of all frames from the lowest to the highest that the machine has; holes between banks have entries
 /// that nothing uses.
+#[derive(Clone, Copy)]
 pub struct FrameTable {
     base: Pfn,
     entries: NonNull<Frame>,
@@ -90,6 +91,35 @@ pub struct FrameTable {
 unsafe impl Send for FrameTable {}
 // SAFETY: as above.
 unsafe impl Sync for FrameTable {}
+
+/// A folio whose mappings may be added to without looking.
+#[derive(Clone, Copy)]
+pub(super) struct Shareable<'a> {
+    /// Its frames.
+    pub span: FolioSpan,
+    head: &'a Frame,
+}
+
+impl Shareable<'_> {
+    /// No folio.
+    pub const NONE: Shareable<'static> = {
+        static NOBODY: Frame = Frame { counts: AtomicCounts::zero(), meta: AtomicU64::new(0) };
+        Shareable { span: FolioSpan { first: Pfn::new(0), pages: 0 }, head: &NOBODY }
+    };
+
+    /// Adds `nr` mappings, by one atomic update.
+    #[inline(always)]
+    pub fn share(&self, nr: u32) {
+        self.head.counts.share(nr);
+    }
+}
+
+/// Somebody took a number for a frame's that is none.
+#[cold]
+#[inline(never)]
+fn no_frame(pfn: Pfn) -> ! {
+    panic!("{pfn:?} is no frame of RAM");
+}
 
 impl FrameTable {
     /// A table of no frames, until there is memory for one.
@@ -121,7 +151,9 @@ impl FrameTable {
     #[inline]
     fn entry(&self, pfn: Pfn) -> &Frame {
         let index = pfn.get().wrapping_sub(self.base.get()) as usize;
-        assert!(index < self.len, "{pfn:?} is no frame of RAM");
+        if index >= self.len {
+            no_frame(pfn);
+        }
         // SAFETY: in bounds, checked above; `place` put `len` zeroed entries there, which are valid atomics.
         unsafe { self.entries.add(index).as_ref() }
     }
@@ -182,6 +214,31 @@ impl FrameTable {
     #[inline]
     pub(super) fn add(&self, head: Pfn, more: Counts) -> Result<Counts, TooManyReferences> {
         self.entry(head).counts.add(more)
+    }
+
+    /// Adds a mapping to the anonymous folio that `pfn` is, if it is a single page and may be shared as
+    /// [`AtomicCounts::can_share`] says. Returns whether it is and may.
+    #[inline(always)]
+    pub(super) fn share_page(&self, pfn: Pfn) -> bool {
+        let entry = self.entry(pfn);
+        // Its offset and order are 0.
+        let may = entry.meta.load(Ordering::Relaxed) as u32 == Kind::Anon as u32 && entry.counts.can_share();
+        if may {
+            entry.counts.share(1);
+        }
+        may
+    }
+
+    /// The anonymous folio that `pfn` belongs to, if it may be shared as [`AtomicCounts::can_share`] says.
+    #[inline(always)]
+    pub(super) fn shareable(&self, pfn: Pfn) -> Option<Shareable<'_>> {
+        let entry = self.entry(pfn);
+        let meta = entry.meta.load(Ordering::Relaxed);
+        let offset = meta >> 16 & 0xffff;
+        // SAFETY: the entries of a folio follow one another, and this one says how many come before it (`claim`).
+        let head = unsafe { &*core::ptr::from_ref(entry).sub(offset as usize) };
+        let span = FolioSpan { first: Pfn::new(pfn.get() - offset), pages: 1 << (meta >> 8 & 0xff) };
+        (meta as u8 == Kind::Anon as u8 && head.counts.can_share()).then_some(Shareable { span, head })
     }
 
     /// Drops references. Returns whether none is left.

@@ -28,7 +28,6 @@ pub mod cow;
 pub mod fault;
 pub mod folio;
 pub mod fork;
-mod fork_nonpresent;
 pub mod frame;
 pub mod gather;
 pub mod hold;

@@ -32,6 +32,7 @@ pub mod protect;
 pub mod refold;
 pub mod replace;
 pub mod set;
+pub mod share;
 pub mod young;
 
 pub use access::{make_writable_ptes, set_access_flags};
@@ -43,6 +44,7 @@ pub use protect::{modify_prot_ptes, modify_prot_run, ptep_set_wrprotect, wrprote
 pub use refold::{block_of, try_fold_block, try_fold_writable};
 pub use replace::replace_ptes;
 pub use set::{set_pte_at, set_ptes};
+pub use share::Share;
 pub use young::{Forget, clear_young_dirty_ptes, ptep_clear_flush_young, ptep_test_and_clear_young};
 
 use crate::desc::Pte;

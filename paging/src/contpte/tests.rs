@@ -17,6 +17,7 @@ mod clear;
 mod level2;
 mod lockless;
 mod protect;
+mod share;
 mod young;
 
 const ASID: Asid = Asid::new(7);

@@ -5,10 +5,10 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use paging::mmu::{Barrier, Features};
 use paging::tlbi::{Scope, Tlbi};
-use paging::{Asid, DescAddr, Event, Mmu, PhysAddr};
+use paging::{Asid, DescAddr, Event, Mmu, PAGE_SIZE, PhysAddr};
 
 use super::layout::LINEAR_BASE;
-use super::{features, mem, mmu, percpu};
+use super::{entries, features, mem, mmu, percpu};
 use crate::mm::Machine;
 use crate::mm::stats::Counters;
 
@@ -44,6 +44,51 @@ impl Mmu for Cpu {
     #[inline(always)]
     fn store(&self, at: DescAddr, value: u64) {
         descriptor(at).store(value, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn store_run(&self, at: DescAddr, first: u64, nr: usize) {
+        let (mut at, mut value, mut left) = (at, first, nr);
+        while left >= 4 {
+            // SAFETY: as for `descriptor`; the caller's entries lie in one table.
+            unsafe { entries::store_4(linear(at.get()), value) };
+            at = at.add(8 * 4);
+            value += 4 * PAGE_SIZE;
+            left -= 4;
+        }
+        while left > 0 {
+            self.store(at, value);
+            at = at.add(8);
+            value += PAGE_SIZE;
+            left -= 1;
+        }
+    }
+
+    #[inline]
+    fn copy_entries(&self, src: DescAddr, dst: DescAddr, nr: usize, flip_src: u64, flip_dst: u64) {
+        let (src, dst) = (linear(src.get()), linear(dst.get()));
+        // SAFETY: as for `descriptor`.
+        unsafe {
+            match flip_src {
+                0 => entries::copy_entries(src, dst, nr, flip_dst),
+                _ => entries::copy_entries_both(src, dst, nr, flip_src, flip_dst),
+            }
+        }
+    }
+
+    #[inline]
+    fn copy_blocks(&self, src: DescAddr, dst: DescAddr, blocks: usize, flip_src: u64, flip_dst: u64) {
+        if blocks == 0 {
+            return;
+        }
+        let (src, dst) = (linear(src.get()), linear(dst.get()));
+        // SAFETY: as for `descriptor`; interrupts are masked at EL1, so nobody uses the vector registers meanwhile.
+        unsafe {
+            match flip_src {
+                0 => entries::copy_blocks(src, dst, blocks, flip_dst),
+                _ => entries::copy_blocks_both(src, dst, blocks, flip_src, flip_dst),
+            }
+        }
     }
 
     #[inline(always)]

@@ -6,6 +6,7 @@
 
 mod context;
 pub mod cpu;
+mod entries;
 pub mod esr;
 mod exception;
 mod fault;

@@ -58,6 +58,49 @@ fn fork_keeps_every_block_folded_and_flushes_once() {
 }
 
 #[test]
+fn a_page_costs_two_stores_and_no_exchange() {
+    // The largest is mapped by one descriptor where there is one.
+    for order in [0, BLOCK_ORDER, MAX_ORDER - 1] {
+        let mm = machine();
+        only_order(&mm, order);
+        let mut parent = Process::new(&mm);
+        parent.map_anon(BASE, HUGE);
+        fill(&mut parent, BASE, HUGE, 0);
+        let events =
+            || [Event::PteStores, Event::PteAtomics, Event::FolioRefUpdates].map(|e| mm.machine.counted(e));
+        let [stores, atomics, counts] = events();
+        let child = parent.fork().unwrap();
+        let now = events();
+        // And those that link the child's tables.
+        assert!((2 * HUGE as u64..2 * HUGE as u64 + 8).contains(&(now[0] - stores)), "order {order}");
+        assert_eq!((now[1] - atomics, now[2] - counts), (0, (HUGE >> order) as u64), "order {order}");
+        child.exit();
+        parent.exit();
+    }
+}
+
+#[test]
+fn a_folio_with_holes_is_counted_once_a_table() {
+    let mm = machine();
+    only_order(&mm, MAX_ORDER);
+    leaks_nothing(&mm, || {
+        let mut parent = Process::new(&mm);
+        parent.map_anon(BASE, HUGE);
+        fill(&mut parent, BASE, HUGE, 0);
+        for hole in (5..HUGE - 8).step_by(16) {
+            parent.space.madvise(&mm, BASE + hole * PAGE, PAGE, MADV_DONTNEED).unwrap();
+        }
+        let counts = mm.machine.counted(Event::FolioRefUpdates);
+        let mut child = parent.fork().unwrap();
+        // The folio may lie in two tables.
+        assert!(mm.machine.counted(Event::FolioRefUpdates) - counts <= 2);
+        assert_eq!((child.read(BASE + 4 * PAGE), child.read(BASE + 5 * PAGE)), (Ok(4), Ok(0)));
+        child.exit();
+        parent.exit();
+    });
+}
+
+#[test]
 fn without_batching_the_result_is_the_same_but_blocks_are_taken_apart() {
     let mm = machine();
     mm.batching.store(false, Ordering::Relaxed);

@@ -14,10 +14,10 @@ use paging::desc::{Marker, SwapEntry};
 use paging::walk::PteRef;
 use paging::{NonPresent, Pte};
 
-use super::Mm;
-use super::machine::Machine;
-use super::space::AddressSpace;
 use crate::errno::{Errno, Result};
+use crate::mm::Mm;
+use crate::mm::machine::Machine;
+use crate::mm::space::AddressSpace;
 
 /// What stands for the entry `pte`, neither empty nor present, in the child. `keep_wp`: it keeps the registration with
 /// userfaultfd. None if it gets nothing, and so needs no table for it.
