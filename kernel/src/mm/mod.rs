@@ -159,9 +159,18 @@ impl<M: Machine> Mm<M> {
         self.frames = frames;
         self.asids = AsidAllocator::new(asid_bits);
         let mut buddy = self.buddy.lock();
+        let (lowest, highest) = self.frames.span();
+        // Behind the frame table, in the same range.
+        let book = table.start.add(table.bytes);
+        let taken = table.bytes + Buddy::bookkeeping(lowest, highest);
+        let home = usable.iter().find(|range| range.start == table.start);
+        if home.is_none_or(|home| home.bytes <= taken) {
+            return Err(InitError::TooLittleMemory);
+        }
+        buddy.keep_book(&self.machine, lowest, highest, book);
         for range in usable {
             let (start, end) = (range.start, range.start.add(range.bytes));
-            let start = if start == table.start { start.add(table.bytes) } else { start };
+            let start = if start == table.start { start.add(taken) } else { start };
             buddy.add(&self.machine, start, end);
         }
         drop(buddy);
@@ -190,7 +199,9 @@ impl<M: Machine> Mm<M> {
         unsafe {
             self.caches.with(self.machine.cpu(), |caches| {
                 let mut buddy = self.buddy.lock();
-                let mut source = || buddy.alloc(&self.machine, order);
+                let mut source = |want, sink: &mut dyn FnMut(Pfn)| {
+                    buddy.alloc_some(&self.machine, order, want, &mut |pfn| sink(pfn))
+                };
                 if let Some(pfn) = caches.refill(order, &mut source) {
                     return Some(pfn);
                 }

@@ -83,16 +83,18 @@ impl Caches {
         true
     }
 
-    /// Takes a block of `order` from `source` and a quarter of the capacity more to keep.
-    pub fn refill(&mut self, order: u8, source: &mut impl FnMut() -> Option<Pfn>) -> Option<Pfn> {
-        let first = source()?;
-        for _ in 0..CAPACITY[order as usize] / 4 {
-            match source() {
-                Some(pfn) => self.push(pfn, order),
-                None => break,
-            };
-        }
-        Some(first)
+    /// Takes a block of `order` from `source` and up to a quarter of the capacity more to keep; `source` hands as many
+    /// as it is asked for, or fewer, to the function it is given. Only if nothing is cached.
+    pub fn refill(
+        &mut self,
+        order: u8,
+        source: &mut impl FnMut(usize, &mut dyn FnMut(Pfn)) -> usize,
+    ) -> Option<Pfn> {
+        source(CAPACITY[order as usize] / 4, &mut |pfn| {
+            // An empty cache has room for a quarter of what it may hold.
+            self.push(pfn, order);
+        });
+        self.pop(order)
     }
 
     /// Gives the older half of the cached blocks of `order` to `sink`.
