@@ -30,6 +30,8 @@ macro_rules! errnos {
 errnos! {
     /// Operation not permitted.
     EPERM,
+    /// No such device or address.
+    ENXIO,
     /// No such file or directory.
     ENOENT,
     /// No such process.
@@ -58,6 +60,8 @@ errnos! {
     EBUSY,
     /// Already exists.
     EEXIST,
+    /// Between two file systems.
+    EXDEV,
     /// Not a directory.
     ENOTDIR,
     /// Is a directory.
@@ -68,6 +72,8 @@ errnos! {
     ENFILE,
     /// Too many open files in the process.
     EMFILE,
+    /// Behind the greatest offset of a file.
+    EFBIG,
     /// Not a terminal.
     ENOTTY,
     /// No space left.
@@ -84,6 +90,8 @@ errnos! {
     ENAMETOOLONG,
     /// System call not implemented.
     ENOSYS,
+    /// A directory that has entries.
+    ENOTEMPTY,
     /// Too many symbolic links.
     ELOOP,
     /// Value does not fit.

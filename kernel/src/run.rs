@@ -35,7 +35,7 @@ pub fn main(boot: &'static BootContext) -> ! {
     choose_bbm_level(&boot.cmdline);
     run_selftests(&boot.cmdline);
     fs::devmem::init(&boot.platform.passive);
-    if let Err(error) = fs::init(boot.initramfs) {
+    if let Err(error) = fs::init(crate::mm(), boot.initramfs) {
         stop(format_args!("cannot unpack the initramfs: {error}"));
     }
     if let Err(error) = start_init(&boot.cmdline) {

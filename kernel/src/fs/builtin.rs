@@ -3,9 +3,10 @@
 
 use linux_raw_sys::general as linux;
 
+use super::bytes::Bytes;
 use super::device::Device;
 use super::generated::{Generated, PROC, folio_sizes};
-use super::tree::{CONSOLE, Inode, InodeId, Kind, ROOT, Tree};
+use super::tree::{CONSOLE, Inode, InodeId, Kind, Mount, ROOT, Tree};
 use crate::errno::{Errno, Result};
 use crate::mm::block_policy::BlockSetting;
 use crate::mm::policy::Memory;
@@ -15,7 +16,7 @@ use crate::mm::policy::Memory;
 /// # Errors
 /// `ENOMEM`.
 pub fn populate(tree: &mut Tree) -> Result<()> {
-    let dev = directory(tree, ROOT, b"dev", 0o755)?;
+    let dev = directory(tree, ROOT, b"dev", 0o755, Mount::Root)?;
     add_if_absent(tree, dev, b"console", |_| Ok(CONSOLE))?;
     for (name, device) in Device::NODES {
         add_if_absent(tree, dev, name, |tree| {
@@ -24,21 +25,23 @@ pub fn populate(tree: &mut Tree) -> Result<()> {
         })?;
     }
 
-    let proc_root = directory(tree, ROOT, b"proc", 0o555)?;
+    let proc_root = directory(tree, ROOT, b"proc", 0o555, Mount::Proc)?;
     tree.proc_root = Some(proc_root);
     for (name, what) in PROC {
         generated(tree, proc_root, name, what)?;
     }
-    let this = Inode::new(linux::S_IFLNK | 0o777, Kind::ProcSelf);
-    replace(tree, proc_root, b"self", this)?;
-
-    let mut dir = directory(tree, ROOT, b"sys", 0o555)?;
-    for name in [&b"kernel"[..], b"mm"] {
-        dir = directory(tree, dir, name, 0o755)?;
+    for (name, kind) in [(&b"self"[..], Kind::ProcSelf), (b"thread-self", Kind::ProcThreadSelf)] {
+        let link = Inode::new(linux::S_IFLNK | 0o777, kind).on(Mount::Proc);
+        replace(tree, proc_root, name, link)?;
     }
-    let swap = directory(tree, dir, b"swap", 0o755)?;
+
+    let mut dir = directory(tree, ROOT, b"sys", 0o555, Mount::Sys)?;
+    for name in [&b"kernel"[..], b"mm"] {
+        dir = directory(tree, dir, name, 0o755, Mount::Sys)?;
+    }
+    let swap = directory(tree, dir, b"swap", 0o755, Mount::Sys)?;
     generated(tree, swap, b"size", Generated::SwapSize)?;
-    dir = directory(tree, dir, b"transparent_hugepage", 0o755)?;
+    dir = directory(tree, dir, b"transparent_hugepage", 0o755, Mount::Sys)?;
     const POLICIES: [(&[u8], Memory); 2] = [(b"enabled", Memory::Anon), (b"shmem_enabled", Memory::Shared)];
     for (name, memory) in POLICIES {
         generated(tree, dir, name, Generated::FolioPolicy(memory))?;
@@ -47,16 +50,18 @@ pub fn populate(tree: &mut Tree) -> Result<()> {
         generated(tree, dir, setting.file(), Generated::BlockPolicy(setting))?;
     }
     for (name, order) in folio_sizes() {
-        let size = directory(tree, dir, name, 0o755)?;
+        let size = directory(tree, dir, name, 0o755, Mount::Sys)?;
         for (name, memory) in POLICIES {
             generated(tree, size, name, Generated::FolioSizePolicy(memory, order))?;
         }
     }
+    tree.sweep();
     Ok(())
 }
 
 fn generated(tree: &mut Tree, dir: InodeId, name: &'static [u8], what: Generated) -> Result<()> {
-    let inode = Inode::new(linux::S_IFREG | what.permissions(), Kind::Generated(what));
+    let mount = tree.inode(dir).mount;
+    let inode = Inode::new(linux::S_IFREG | what.permissions(), Kind::Generated(what)).on(mount);
     replace(tree, dir, name, inode)
 }
 
@@ -66,12 +71,18 @@ fn replace(tree: &mut Tree, dir: InodeId, name: &'static [u8], inode: Inode) -> 
     tree.rename_over(dir, name, id)
 }
 
-/// The directory of this name, replacing anything else.
-fn directory(tree: &mut Tree, dir: InodeId, name: &'static [u8], permissions: u32) -> Result<InodeId> {
+/// The directory of this name, replacing anything else. In `/proc` and `/sys` nothing but the kernel's is left.
+fn directory(
+    tree: &mut Tree,
+    dir: InodeId,
+    name: &'static [u8],
+    permissions: u32,
+    mount: Mount,
+) -> Result<InodeId> {
     match tree.child(dir, name) {
-        Some(id) if tree.inode(id).is_dir() => Ok(id),
+        Some(id) if tree.inode(id).is_dir() && tree.inode(id).mount == mount => Ok(id),
         _ => {
-            let id = tree.add(Inode::dir(permissions))?;
+            let id = tree.add(Inode::dir(permissions).on(mount))?;
             tree.rename_over(dir, name, id)?;
             Ok(id)
         }
@@ -88,7 +99,7 @@ fn add_if_absent(
         return Ok(());
     }
     let id = make(tree)?;
-    match tree.link(dir, name, id) {
+    match tree.link(dir, Bytes::Static(name), id) {
         Err(Errno::ENOMEM) => Err(Errno::ENOMEM),
         _ => Ok(()),
     }
@@ -98,7 +109,7 @@ fn add_if_absent(
 mod tests {
     use super::*;
     use crate::fs::node::Node;
-    use crate::fs::testing::{Packer, Spec, World};
+    use crate::fs::testing::{Packer, Spec, World, store};
     use crate::fs::unpack::unpack;
     use crate::fs::walk::walk;
     use crate::mm::frame::MAX_ORDER;
@@ -112,7 +123,7 @@ mod tests {
 
     #[test]
     fn an_empty_archive_has_devices_proc_and_sys() {
-        let mut tree = Tree::new().unwrap();
+        let mut tree = Tree::new(store()).unwrap();
         populate(&mut tree).unwrap();
         assert_eq!(find(&tree, b"/dev/console"), Ok(CONSOLE));
         assert_eq!(tree.inode(CONSOLE).nlink, 1);
@@ -136,7 +147,7 @@ mod tests {
         let null = Spec { rdev: (1, 5), ..Spec::new("dev/null", 0o020_600, b"") };
         let archive = Packer::default().entry(null).file("dev/console", b"x").file("proc", b"x");
         let archive = archive.file("sys/kernel", b"x").leak();
-        let mut tree = Tree::new().unwrap();
+        let mut tree = Tree::new(store()).unwrap();
         unpack(&mut tree, archive).unwrap();
         populate(&mut tree).unwrap();
         assert!(matches!(tree.inode(find(&tree, b"dev/null").unwrap()).kind, Kind::Special(1, 5)));

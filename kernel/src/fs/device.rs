@@ -7,6 +7,8 @@ pub enum Device {
     Null,
     /// Swallows what is written, reads as zero bytes without end.
     Zero,
+    /// Reads as zero bytes without end, and has no room for what is written.
+    Full,
     /// Reads as random bytes without end.
     Random,
     /// The boot console; also every process's controlling terminal.
@@ -17,7 +19,8 @@ pub enum Device {
 
 impl Device {
     /// Names in `/dev` besides `console`.
-    pub const NODES: [(&'static [u8], Device); 6] = [
+    pub const NODES: [(&'static [u8], Device); 7] = [
+        (b"full", Device::Full),
         (b"mem", Device::Mem),
         (b"null", Device::Null),
         (b"random", Device::Random),
@@ -33,6 +36,7 @@ impl Device {
             (1, 1) => Some(Device::Mem),
             (1, 3) => Some(Device::Null),
             (1, 5) => Some(Device::Zero),
+            (1, 7) => Some(Device::Full),
             (1, 8 | 9) => Some(Device::Random),
             (5, 0 | 1) | (4, 0 | 64) | (204, 64) => Some(Device::Console),
             _ => None,
@@ -44,6 +48,7 @@ impl Device {
         match self {
             Device::Null => (1, 3),
             Device::Zero => (1, 5),
+            Device::Full => (1, 7),
             Device::Random => (1, 9),
             Device::Console => (5, 0),
             Device::Mem => (1, 1),

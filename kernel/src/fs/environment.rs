@@ -1,21 +1,48 @@
 //! What files need from the rest of the kernel, as traits, so that all of `fs` runs in host tests too.
 //!
-//! The kernel's own implementation is `fs::kernel::Kernel`. No method may be called with a lock held: reading the
-//! console blocks, and generating contents takes a process's memory lock.
+//! The kernel's own implementation is `fs::kernel::Kernel`. No method of [`Environment`] may be called with a lock held:
+//! reading the console blocks, and generating contents takes a process's memory lock.
 
-use super::generated::Generated;
+use core::ops::Range;
+
+use super::file::OpenFile;
+use super::generated::{Generated, ProcessLink};
+use super::node::Node;
 use super::text::Text;
 use crate::errno::Result;
+use crate::mm::Object;
 use crate::mm::block_policy::BlockSetting;
 use crate::mm::policy::{Memory, Setting};
+use crate::util::Ref;
 
-/// Which processes there are.
+/// Which processes there are, and what of the tree they use. Called with the tree locked, so that the nodes are good.
 pub trait Processes: Sync {
     /// The number of the calling process; 0 for a kernel thread.
     fn current_pid(&self) -> u32;
 
+    /// The number of the calling thread; 0 for a kernel thread.
+    fn current_thread(&self) -> u32;
+
     /// The smallest process number not below `from` that is in use, zombies included.
     fn next_pid(&self, from: u32) -> Option<u32>;
+
+    /// The smallest number not below `from` of a thread of process `pid`.
+    fn next_thread(&self, pid: u32, from: u32) -> Option<u32>;
+
+    /// The smallest number not below `from` of a descriptor of process `pid` that is in use.
+    fn next_fd(&self, pid: u32, from: u32) -> Option<u32>;
+
+    /// Which node a descriptor of a process was opened at: `Some(None)` for one that has none, such as a pipe's.
+    fn descriptor(&self, pid: u32, fd: u32) -> Option<Option<Node>>;
+
+    /// Writes what a descriptor without a node is, as `/proc/<pid>/fd` tells it.
+    ///
+    /// # Errors
+    /// `ENOENT`: it is closed; `ENOMEM`.
+    fn describe(&self, pid: u32, fd: u32, out: &mut Text) -> Result<()>;
+
+    /// Where a link of a process's directory leads.
+    fn link(&self, pid: u32, link: ProcessLink) -> Option<Node>;
 }
 
 /// Everything else behind `/proc`, `/sys` and `/dev`.
@@ -48,6 +75,18 @@ pub trait Environment: Processes {
     /// # Errors
     /// `ESRCH`: the process is gone.
     fn pagemap(&self, pid: u32, first: u64, out: &mut [u64]) -> Result<usize>;
+
+    /// The time, in nanoseconds since the epoch.
+    fn now(&self) -> u64;
+
+    /// What a process has open; none if it is closed or the process gone.
+    fn open_file(&self, pid: u32, fd: u32) -> Option<Ref<OpenFile>>;
+
+    /// Unmaps these pages of an object, which it has no more, wherever they are mapped.
+    fn unmap(&self, object: &Ref<Object>, pages: Range<u64>);
+
+    /// Whether a process has an object mapped so that it can be written.
+    fn may_be_written(&self, object: &Ref<Object>) -> bool;
 
     /// Writes to the console, all of it.
     fn console_write(&self, bytes: &[u8]);

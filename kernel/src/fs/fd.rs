@@ -1,8 +1,8 @@
-//! A process's file descriptors.
+//! What a process has of the file system: its descriptors, its working directory, its umask and its program.
 //!
-//! The table itself has no lock; its owner keeps it in one (`proc`: `Process::files`). Closing the last descriptor of
-//! a pipe's end wakes waiters, so a pipe's and a wait queue's locks may be taken inside that one. What `close` and
-//! `replace` give back should be dropped outside.
+//! The table itself has no lock; its owner keeps it in one (`proc`: `Process::files`). What its methods give back must be
+//! dropped outside of that: closing the last descriptor of a file locks the tree, inside of whose lock this one may be
+//! taken, and that of a pipe's end wakes waiters.
 
 use alloc::vec::Vec;
 
@@ -11,6 +11,7 @@ use linux_raw_sys::general::O_RDWR;
 use super::device::Device;
 use super::file::{OpenFile, Target};
 use super::node::Node;
+use super::place::Place;
 use super::tree::CONSOLE;
 use crate::errno::{Errno, Result};
 use crate::util::Ref;
@@ -25,16 +26,30 @@ struct Slot {
 }
 
 /// Descriptors (0-based, below [`FD_LIMIT`]) and the open file descriptions they stand for.
-#[derive(Default)]
 pub struct FdTable {
     /// As long as the highest descriptor ever used requires.
     slots: Vec<Option<Slot>>,
+    /// The working directory; none: the root.
+    cwd: Option<Ref<Place>>,
+    /// The file that is executed; none before the first exec.
+    program: Option<Ref<Place>>,
+    /// Permission bits that files are created without.
+    umask: u32,
+}
+
+/// The umask that a system begins with.
+const FIRST_UMASK: u32 = 0o022;
+
+impl Default for FdTable {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl FdTable {
     /// No descriptors, nothing allocated.
     pub const fn new() -> Self {
-        FdTable { slots: Vec::new() }
+        FdTable { slots: Vec::new(), cwd: None, program: None, umask: FIRST_UMASK }
     }
 
     /// Descriptors 0, 1 and 2 on one description of the console, as PID 1 has them.
@@ -42,7 +57,7 @@ impl FdTable {
     /// # Errors
     /// `ENOMEM`.
     pub fn with_console() -> Result<Self> {
-        let console = Target::Device(Node::Inode(CONSOLE), Device::Console);
+        let console = Target::Device(Place::permanent(Node::Inode(CONSOLE)), Device::Console);
         let file = Ref::try_new(OpenFile::new(console, O_RDWR))?;
         let mut table = FdTable::new();
         for _ in 0..3 {
@@ -59,21 +74,53 @@ impl FdTable {
         let mut slots = Vec::new();
         slots.try_reserve_exact(self.slots.len())?;
         slots.extend(self.slots.iter().cloned());
-        Ok(FdTable { slots })
+        Ok(FdTable { slots, cwd: self.cwd.clone(), program: self.program.clone(), umask: self.umask })
     }
 
-    /// Closes what does not survive an exec.
-    pub fn close_on_exec(&mut self) {
-        for slot in &mut self.slots {
-            if slot.as_ref().is_some_and(|slot| slot.close_on_exec) {
-                *slot = None;
-            }
-        }
+    /// Closes one of the descriptors that do not survive an exec; returns what it stood for, `None` when all are closed.
+    pub fn close_on_exec(&mut self) -> Option<Ref<OpenFile>> {
+        let marked = |slot: &&mut Option<Slot>| slot.as_ref().is_some_and(|slot| slot.close_on_exec);
+        self.slots.iter_mut().find(marked)?.take().map(|slot| slot.file)
     }
 
-    /// Closes everything, at the end of a process.
-    pub fn close_all(&mut self) {
-        self.slots = Vec::new();
+    /// The lowest descriptor in use from `from` on.
+    pub fn next(&self, from: usize) -> Option<usize> {
+        (from..self.slots.len()).find(|fd| self.slots[*fd].is_some())
+    }
+
+    /// The working directory; none: the root.
+    pub fn cwd(&self) -> Option<&Ref<Place>> {
+        self.cwd.as_ref()
+    }
+
+    /// Changes the working directory; returns the one before.
+    pub fn set_cwd(&mut self, dir: Ref<Place>) -> Option<Ref<Place>> {
+        self.cwd.replace(dir)
+    }
+
+    /// The file that is executed.
+    pub fn program(&self) -> Option<&Ref<Place>> {
+        self.program.as_ref()
+    }
+
+    /// Notes what is executed now; returns what was before.
+    pub fn set_program(&mut self, program: Ref<Place>) -> Option<Ref<Place>> {
+        self.program.replace(program)
+    }
+
+    /// Permission bits that files are created without.
+    pub fn umask(&self) -> u32 {
+        self.umask
+    }
+
+    /// Changes the umask; returns the one before.
+    pub fn set_umask(&mut self, umask: u32) -> u32 {
+        core::mem::replace(&mut self.umask, umask & 0o777)
+    }
+
+    /// What a descriptor stands for, without keeping it open.
+    pub fn peek(&self, fd: usize) -> Option<&OpenFile> {
+        Some(&self.slots.get(fd)?.as_ref()?.file)
     }
 
     /// What a descriptor stands for.
@@ -187,13 +234,18 @@ mod tests {
         parent.set_close_on_exec(0, true).unwrap();
         assert_eq!(parent.set_close_on_exec(7, true), Err(Errno::EBADF));
         let mut child = parent.fork().unwrap();
-        child.close_on_exec();
+        let mut closed = 0;
+        while child.close_on_exec().is_some() {
+            closed += 1;
+        }
+        assert_eq!(closed, 2);
+        assert_eq!((child.next(0), child.next(2), child.next(3)), (Some(1), Some(2), None));
         assert_eq!(child.get(0).err(), Some(Errno::EBADF));
         assert_eq!(child.get(9).err(), Some(Errno::EBADF));
         assert_eq!(child.is_close_on_exec(1), Ok(false));
         assert!(parent.get(9).is_ok());
         assert_eq!(parent.is_close_on_exec(9), Ok(true));
-        parent.close_all();
+        drop(core::mem::take(&mut parent));
         assert_eq!(parent.get(1).err(), Some(Errno::EBADF));
         assert!(child.get(1).is_ok());
     }

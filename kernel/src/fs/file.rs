@@ -10,20 +10,24 @@ use linux_raw_sys::general as linux;
 use paging::PAGE_SIZE;
 use spin::Mutex;
 
+use super::contents::Contents;
 use super::device::Device;
 use super::devmem;
-use super::environment::Environment;
+use super::environment::{Environment, Processes};
 use super::generated::{Generated, ProcessFile};
 use super::node::Node;
 use super::pagemap;
 use super::pipe::{Reader, Writer};
+use super::place::Place;
+use super::readdir::{Position, RECORD_LIMIT};
+use super::regular;
 use super::stat::Attributes;
 use super::sysfs;
 use super::text::Text;
 use super::transfer::{Transfer, moved};
-use super::tree::Tree;
+use super::tree::{Mount, Tree};
 use crate::errno::{Errno, Result};
-use crate::mm::{Backing, Object};
+use crate::mm::Backing;
 use crate::util::Ref;
 
 /// The flags that F_SETFL can change.
@@ -31,20 +35,45 @@ const CHANGEABLE: u32 = linux::O_APPEND | linux::O_NONBLOCK | linux::O_DIRECT | 
 
 /// What is behind an open file.
 pub enum Target {
-    /// A regular file's contents.
-    File(Node, &'static [u8]),
+    /// A regular file and its contents.
+    File(Place, Contents),
     /// A directory.
-    Dir(Node),
+    Dir(Place),
     /// A character device.
-    Device(Node, Device),
+    Device(Place, Device),
     /// Contents that the kernel generates.
-    Generated(Node, Generated),
+    Generated(Place, Generated),
     /// A file of any type opened with `O_PATH`: it has a place and attributes, nothing else.
-    Place(Node),
+    Place(Place),
     /// A pipe's reading end and its inode number.
     PipeReader(Reader, u64),
     /// A pipe's writing end and its inode number.
     PipeWriter(Writer, u64),
+}
+
+impl Target {
+    /// What is behind a further description of the same thing, opened by its name in `/proc/<pid>/fd`.
+    ///
+    /// # Errors
+    /// `ENXIO`: it cannot be opened a second time, or not like that.
+    pub fn reopen(&self, flags: u32) -> Result<Target> {
+        let mode = flags & linux::O_ACCMODE;
+        match self {
+            Target::PipeReader(end, ino) if mode == linux::O_RDONLY => {
+                Ok(Target::PipeReader(end.again(), *ino))
+            }
+            Target::PipeReader(end, ino) if mode == linux::O_WRONLY => {
+                Ok(Target::PipeWriter(end.other(), *ino))
+            }
+            Target::PipeWriter(end, ino) if mode == linux::O_WRONLY => {
+                Ok(Target::PipeWriter(end.again(), *ino))
+            }
+            Target::PipeWriter(end, ino) if mode == linux::O_RDONLY => {
+                Ok(Target::PipeReader(end.other(), *ino))
+            }
+            _ => Err(Errno::ENXIO),
+        }
+    }
 }
 
 /// An open file description.
@@ -52,8 +81,8 @@ pub struct OpenFile {
     target: Target,
     /// As `F_GETFL` shows them: the access mode and the status flags.
     flags: AtomicU32,
-    /// Bytes from the start, or for a directory a cursor.
-    position: Mutex<u64>,
+    /// Where reading and writing go on: bytes from the start, or a place in a directory.
+    pub(super) position: Mutex<Position>,
     /// The generated contents that reads at an offset above 0 continue in.
     text: Mutex<Option<Ref<Text>>>,
 }
@@ -63,7 +92,7 @@ impl OpenFile {
     pub fn new(target: Target, flags: u32) -> Self {
         let kept = linux::O_ACCMODE | CHANGEABLE | linux::O_DIRECTORY | linux::O_NOFOLLOW | linux::O_PATH;
         let flags = AtomicU32::new(flags & kept | linux::O_LARGEFILE);
-        OpenFile { target, flags, position: Mutex::new(0), text: Mutex::new(None) }
+        OpenFile { target, flags, position: Mutex::new(Position::default()), text: Mutex::new(None) }
     }
 
     /// What is behind it.
@@ -71,38 +100,53 @@ impl OpenFile {
         &self.target
     }
 
-    /// The node it was opened at; a pipe has none.
-    pub fn node(&self) -> Option<Node> {
-        match self.target {
-            Target::File(node, _) | Target::Dir(node) | Target::Device(node, _) => Some(node),
-            Target::Generated(node, _) | Target::Place(node) => Some(node),
+    /// Where it was opened; a pipe has no place.
+    pub fn place(&self) -> Option<&Place> {
+        match &self.target {
+            Target::File(place, _) | Target::Dir(place) | Target::Device(place, _) => Some(place),
+            Target::Generated(place, _) | Target::Place(place) => Some(place),
             Target::PipeReader(..) | Target::PipeWriter(..) => None,
         }
     }
 
-    /// The page cache to map.
+    /// The node it was opened at; a pipe has none.
+    pub fn node(&self) -> Option<Node> {
+        self.place().map(Place::node)
+    }
+
+    /// The regular file behind it.
     ///
     /// # Errors
-    /// `EACCES`: not open for reading; `ENODEV`: not a regular file with stored contents; `ENOMEM`.
-    pub fn object(&self, tree: &Tree) -> Result<Ref<Object>> {
-        match self.target {
-            _ if !self.readable() => Err(Errno::EACCES),
-            Target::File(Node::Inode(id), _) => tree.inode(id).object(),
-            _ => Err(Errno::ENODEV),
+    /// `EISDIR`, `EINVAL`: it is something else.
+    pub fn regular(&self) -> Result<(&Place, &Contents)> {
+        match &self.target {
+            Target::File(place, contents) => Ok((place, contents)),
+            Target::Dir(_) => Err(Errno::EISDIR),
+            _ => Err(Errno::EINVAL),
         }
     }
 
     /// What a mapping of `bytes` bytes from `offset` on shows, both of whole pages.
     ///
     /// # Errors
-    /// As [`object`](Self::object); `EPERM`: physical memory that may not be mapped.
-    pub fn backing(&self, tree: &Tree, offset: u64, bytes: u64) -> Result<Backing> {
-        match self.target {
-            Target::Device(_, Device::Mem) if self.readable() => {
-                Ok(Backing::Frames { first: devmem::frames(offset, bytes)? })
+    /// `EACCES`: not open for reading; `ENODEV`: not a regular file with stored contents; `EPERM`: physical memory that
+    /// may not be mapped.
+    pub fn backing(&self, offset: u64, bytes: u64) -> Result<Backing> {
+        match &self.target {
+            _ if !self.readable() => Err(Errno::EACCES),
+            Target::Device(_, Device::Mem) => Ok(Backing::Frames { first: devmem::frames(offset, bytes)? }),
+            Target::Device(_, Device::Zero) => Ok(Backing::Anon),
+            Target::File(_, contents) => {
+                Ok(Backing::Object { object: contents.to_map(), page: offset / PAGE_SIZE })
             }
-            _ => Ok(Backing::Object { object: self.object(tree)?, page: offset / PAGE_SIZE }),
+            _ => Err(Errno::ENODEV),
         }
+    }
+
+    /// Whether it is a file that must not be written any more.
+    pub fn is_sealed(&self) -> bool {
+        let sealed = linux::F_SEAL_WRITE | linux::F_SEAL_FUTURE_WRITE;
+        self.regular().is_ok_and(|(place, _)| place.with(|inode| inode.seals & sealed != 0) == Some(true))
     }
 
     /// Access mode and status flags, as `F_GETFL` returns them.
@@ -128,6 +172,10 @@ impl OpenFile {
         !place && matches!(self.flags() & linux::O_ACCMODE, linux::O_WRONLY | linux::O_RDWR)
     }
 
+    pub(super) fn appends(&self) -> bool {
+        self.flags() & linux::O_APPEND != 0
+    }
+
     fn nonblocking(&self) -> bool {
         self.flags() & linux::O_NONBLOCK != 0
     }
@@ -142,15 +190,15 @@ impl OpenFile {
             return Err(Errno::EBADF);
         }
         match &self.target {
-            Target::File(_, bytes) => self.read_on(bytes, io),
+            Target::File(_, contents) => regular::read(self, env, contents, io),
             Target::Generated(_, Generated::Process(pid, ProcessFile::Pagemap)) => {
-                let position = *self.position.lock();
+                let position = self.position.lock().cursor;
                 let count = pagemap::read(env, *pid, position, io)?;
-                *self.position.lock() += count as u64;
+                self.position.lock().cursor += count as u64;
                 Ok(count)
             }
             Target::Generated(_, what) => {
-                let position = *self.position.lock();
+                let position = self.position.lock().cursor;
                 let text = self.text_at(env, *what, position)?;
                 self.read_on(text.bytes(), io)
             }
@@ -171,41 +219,72 @@ impl OpenFile {
             let count = io.remaining().min(bytes.len() - start);
             moved(io.put(&bytes[start..start + count]), count)
         };
+        self.seekable()?;
         match &self.target {
-            Target::PipeReader(..) | Target::PipeWriter(..) | Target::Device(_, Device::Console) => {
-                Err(Errno::ESPIPE)
-            }
             _ if !self.readable() => Err(Errno::EBADF),
-            Target::File(_, bytes) => copy(bytes, io),
+            Target::File(_, contents) => regular::read_at(env, contents, io, offset),
             Target::Generated(_, Generated::Process(pid, ProcessFile::Pagemap)) => {
                 pagemap::read(env, *pid, offset, io)
             }
             Target::Generated(_, what) => copy(self.text_at(env, *what, offset)?.bytes(), io),
             Target::Device(_, device) => self.read_device(env, *device, io),
             Target::Dir(_) => Err(Errno::EISDIR),
-            Target::Place(_) => Err(Errno::EBADF),
+            Target::Place(_) | Target::PipeReader(..) | Target::PipeWriter(..) => Err(Errno::EBADF),
         }
     }
 
-    /// Writes; only devices, pipes and settings take anything.
+    /// Writes at the position and advances it, or to the end with `O_APPEND`.
     ///
     /// # Errors
-    /// `EBADF`: not open for writing; `EFAULT`: nothing could be copied; `EINVAL`: not a word the setting knows;
-    /// `EPIPE`, `EAGAIN`, `EINTR`, `ENOMEM` from pipes.
+    /// `EBADF`: not open for writing; `EFAULT`: nothing could be copied; `ENOSPC`, `EFBIG`; `EPERM`: sealed; `EINVAL`: not a
+    /// word the setting knows; `EPIPE`, `EAGAIN`, `EINTR`, `ENOMEM` from pipes.
     pub fn write(&self, env: &dyn Environment, io: &mut dyn Transfer) -> Result<usize> {
         if !self.writable() {
             return Err(Errno::EBADF);
         }
         match &self.target {
+            Target::File(place, contents) => regular::write(self, env, (place, contents), io, None),
             Target::PipeWriter(writer, _) => writer.write(env, io, self.nonblocking()),
-            Target::Device(_, Device::Console) => write_console(env, io),
-            Target::Device(_, Device::Mem) => Err(Errno::EFAULT),
-            Target::Device(..) => Ok(io.remaining()), // not even looked at, as on Linux
+            Target::Device(_, device) => self.write_device(env, *device, io),
             Target::Generated(_, what) => self.write_setting(env, *what, io),
             // Opening one of these for writing fails, so there is none.
-            Target::File(..) | Target::Dir(_) | Target::Place(_) | Target::PipeReader(..) => {
-                Err(Errno::EBADF)
+            Target::Dir(_) | Target::Place(_) | Target::PipeReader(..) => Err(Errno::EBADF),
+        }
+    }
+
+    /// Writes at `offset` bytes from the start, or to the end with `O_APPEND`, and leaves the position alone.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write), and `ESPIPE` for what cannot seek.
+    pub fn write_at(&self, env: &dyn Environment, io: &mut dyn Transfer, offset: u64) -> Result<usize> {
+        self.seekable()?;
+        match &self.target {
+            Target::File(place, contents) if self.writable() => {
+                regular::write(self, env, (place, contents), io, Some(offset))
             }
+            _ => self.write(env, io),
+        }
+    }
+
+    /// Whether it has a position.
+    fn seekable(&self) -> Result<()> {
+        match &self.target {
+            Target::PipeReader(..) | Target::PipeWriter(..) | Target::Device(_, Device::Console) => {
+                Err(Errno::ESPIPE)
+            }
+            Target::Place(_) => Err(Errno::EBADF),
+            _ => Ok(()),
+        }
+    }
+
+    /// Empties a file that was opened with `O_TRUNC`; for anything else that means nothing.
+    ///
+    /// # Errors
+    /// `EPERM`: sealed.
+    pub(super) fn truncate_opened(&self, env: &dyn Environment) -> Result<()> {
+        match &self.target {
+            Target::File(place, contents) => regular::resize(env, place, contents, 0),
+            _ => Ok(()),
         }
     }
 
@@ -218,64 +297,125 @@ impl OpenFile {
         }
     }
 
+    /// How many bytes can be read at once; `None` where that is not told.
+    pub fn waiting(&self) -> Option<u64> {
+        match &self.target {
+            Target::File(_, contents) => Some(contents.len().saturating_sub(self.position.lock().cursor)),
+            Target::PipeReader(reader, _) => Some(reader.waiting() as u64),
+            _ => None,
+        }
+    }
+
     /// Moves the position; returns the new one.
     ///
     /// # Errors
     /// `ESPIPE`: pipes and the console; `EBADF`: opened with `O_PATH`; `EINVAL`: an unknown `whence` or a position
-    /// that would be negative.
+    /// that would be negative; `ENXIO`: no data, or no hole, behind there.
     pub fn seek(&self, offset: i64, whence: u32) -> Result<u64> {
+        self.seekable()?;
         let size = match &self.target {
-            Target::File(_, bytes) => Some(bytes.len() as i64),
-            Target::Generated(..) | Target::Dir(_) => None,
-            Target::Device(_, Device::Console) | Target::PipeReader(..) | Target::PipeWriter(..) => {
-                return Err(Errno::ESPIPE);
-            }
+            Target::File(_, contents) => Some(contents.len() as i64),
             Target::Device(..) => return Ok(0),
-            Target::Place(_) => return Err(Errno::EBADF),
+            _ => None,
         };
+        if let (Target::File(_, contents), linux::SEEK_DATA | linux::SEEK_HOLE) = (&self.target, whence) {
+            let from = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;
+            let found = contents.next(from, whence == linux::SEEK_DATA).ok_or(Errno::ENXIO)?;
+            self.position.lock().cursor = found;
+            return Ok(found);
+        }
         let mut position = self.position.lock();
         let base = match (whence, size) {
             (linux::SEEK_SET, _) => 0,
-            (linux::SEEK_CUR, _) => *position as i64,
+            (linux::SEEK_CUR, _) => position.cursor as i64,
             (linux::SEEK_END, Some(size)) => size,
             _ => return Err(Errno::EINVAL),
         };
         let new = base.checked_add(offset).and_then(|new| u64::try_from(new).ok()).ok_or(Errno::EINVAL)?;
-        *position = new;
+        if new != position.cursor {
+            *position = Position { cursor: new, after: None };
+        }
         Ok(new)
     }
 
-    /// The directory behind it and the cursor to go on from.
+    /// Fills `records` with as many directory entries as fit; returns how many bytes that are, and where to go on, for
+    /// [`set_position`](Self::set_position).
     ///
     /// # Errors
-    /// `ENOTDIR`; `EBADF`: opened with `O_PATH`.
-    pub fn dir(&self) -> Result<(Node, u64)> {
-        match self.target {
-            Target::Dir(node) => Ok((node, *self.position.lock())),
-            Target::Place(_) => Err(Errno::EBADF),
-            _ => Err(Errno::ENOTDIR),
+    /// `ENOTDIR`; `EBADF`: opened with `O_PATH`; `EINVAL`: not even one fits; `ENOENT`: a process's directory, and the
+    /// process is gone; `ENOMEM`.
+    pub fn read_dir(
+        &self,
+        tree: &Tree,
+        processes: &dyn Processes,
+        records: &mut [u8],
+    ) -> Result<(usize, Option<Position>)> {
+        let dir = match &self.target {
+            Target::Dir(place) => place.node(),
+            Target::Place(_) => return Err(Errno::EBADF),
+            _ => return Err(Errno::ENOTDIR),
+        };
+        if let Node::ProcessDir(pid) | Node::FdDir(pid) | Node::TaskDir(pid) | Node::Task(pid, _) = dir
+            && processes.next_pid(pid) != Some(pid)
+        {
+            return Err(Errno::ENOENT);
         }
+        let position = self.position.lock();
+        let (mut done, mut new) = (0, None);
+        while let Some(found) = tree.next_entry(processes, dir, new.as_ref().unwrap_or(&position)) {
+            let mut record = [0; RECORD_LIMIT];
+            let len = tree.dirent(&found, &mut record);
+            let Some(room) = records.get_mut(done..done + len) else {
+                if done == 0 {
+                    return Err(Errno::EINVAL);
+                }
+                break;
+            };
+            room.copy_from_slice(&record[..len]);
+            done += len;
+            new = Some(found.position()?);
+        }
+        Ok((done, new))
     }
 
-    /// Sets a directory's cursor, after entries up to it were handed out.
-    pub fn set_cursor(&self, cursor: u64) {
-        *self.position.lock() = cursor;
+    /// Goes on from here in a directory, after entries up to it were handed out.
+    pub fn set_position(&self, position: Position) {
+        let old = core::mem::replace(&mut *self.position.lock(), position);
+        drop(old);
     }
 
     /// What `fstat` tells.
     pub fn attributes(&self, tree: &Tree) -> Attributes {
         match (&self.target, self.node()) {
             (_, Some(node)) => tree.attributes(node),
-            (Target::PipeReader(_, ino) | Target::PipeWriter(_, ino), _) => {
-                Attributes { ino: *ino, mode: linux::S_IFIFO | 0o600, nlink: 1, ..Attributes::default() }
-            }
+            (Target::PipeReader(_, ino) | Target::PipeWriter(_, ino), _) => Attributes {
+                ino: *ino,
+                mode: linux::S_IFIFO | 0o600,
+                nlink: 1,
+                mount: Mount::Root as u32,
+                ..Attributes::default()
+            },
             _ => Attributes::default(),
+        }
+    }
+
+    /// What it is, as `/proc/<pid>/fd` tells it of what has no path.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn describe(&self, out: &mut Text) -> Result<()> {
+        use core::fmt::Write;
+        match &self.target {
+            Target::PipeReader(_, ino) | Target::PipeWriter(_, ino) => {
+                super::text::written(write!(out, "pipe:[{ino}]"))
+            }
+            _ => out.push(b"anon_inode:[file]"),
         }
     }
 
     fn read_on(&self, bytes: &[u8], io: &mut dyn Transfer) -> Result<usize> {
         let (start, count) = {
-            let mut position = self.position.lock();
+            let position = &mut self.position.lock().cursor;
             let start = usize::try_from(*position).map_or(bytes.len(), |start| start.min(bytes.len()));
             let count = io.remaining().min(bytes.len() - start);
             *position += count as u64;
@@ -283,13 +423,18 @@ impl OpenFile {
         };
         let copied = io.put(&bytes[start..start + count]);
         if copied < count {
-            let mut position = self.position.lock();
-            // If somebody read on behind the fault meanwhile, the bytes in between stay lost to the position.
-            if *position == (start + count) as u64 {
-                *position = (start + copied) as u64;
-            }
+            self.give_back((start + count) as u64, (count - copied) as u64);
         }
         moved(copied, count)
+    }
+
+    /// Takes the position back by `bytes` from `end`, where it was advanced to. If somebody read on behind the fault
+    /// meanwhile, the bytes in between stay lost to the position.
+    pub(super) fn give_back(&self, end: u64, bytes: u64) {
+        let position = &mut self.position.lock().cursor;
+        if *position == end {
+            *position = end - bytes;
+        }
     }
 
     /// The contents for a read at `offset`: generated anew at the start, then kept, so that a file read in small
@@ -314,7 +459,7 @@ impl OpenFile {
         match device {
             Device::Null => Ok(0),
             Device::Mem => Err(Errno::EFAULT),
-            Device::Zero => repeat(env, io, |io| io.put(&ZEROS)),
+            Device::Zero | Device::Full => repeat(env, io, |io| io.put(&ZEROS)),
             Device::Random => repeat(env, io, |io| {
                 env.random(&mut buffer);
                 io.put(&buffer)
@@ -324,6 +469,15 @@ impl OpenFile {
                 let read = env.console_read(&mut buffer[..limit], self.nonblocking())?;
                 moved(io.put(&buffer[..read]), read)
             }
+        }
+    }
+
+    fn write_device(&self, env: &dyn Environment, device: Device, io: &mut dyn Transfer) -> Result<usize> {
+        match device {
+            Device::Console => write_console(env, io),
+            Device::Mem => Err(Errno::EFAULT),
+            Device::Full => Err(Errno::ENOSPC),
+            _ => Ok(io.remaining()), // not even looked at, as on Linux
         }
     }
 
@@ -353,7 +507,7 @@ impl OpenFile {
 }
 
 /// Bytes after which a long transfer lets others run: interrupts are masked, so nobody else stops it.
-const BREATH_BYTES: usize = 64 * 1024;
+pub(super) const BREATH_BYTES: usize = 64 * 1024;
 
 /// Calls `step`, which moves some bytes, until all are moved, one step moves none, or the process is being killed.
 fn repeat(

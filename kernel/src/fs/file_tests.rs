@@ -1,17 +1,20 @@
 use super::*;
 use crate::fs::generated::ProcessFile;
 use crate::fs::pipe::pipe;
-use crate::fs::testing::{Memory, Packer, World, tree};
-use crate::fs::walk::walk;
+use crate::fs::testing::{Memory, World, memory, store};
 use crate::mm::block_policy::BlockSetting;
 use crate::mm::policy::{self, Setting};
 use linux::{O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, SEEK_CUR, SEEK_END, SEEK_SET};
 use std::vec::Vec;
 
-const NODE: Node = Node::ROOT;
+const NODE: Place = Place::permanent(Node::ROOT);
+
+fn stored(data: &'static [u8], flags: u32) -> OpenFile {
+    OpenFile::new(Target::File(NODE, Contents::new(store(), data).unwrap()), flags)
+}
 
 fn regular() -> OpenFile {
-    OpenFile::new(Target::File(NODE, b"0123456789"), O_RDONLY)
+    stored(b"0123456789", O_RDONLY)
 }
 
 fn read(file: &OpenFile, world: &World, len: usize) -> Result<Vec<u8>> {
@@ -46,15 +49,89 @@ fn a_fault_leaves_the_position_behind_what_was_copied() {
 
 #[test]
 fn only_stored_contents_are_mapped() {
-    let tree = tree(Packer::default().file("f", b"0123"));
-    let node = walk(&tree, &World::default(), Node::ROOT, b"f", true).unwrap();
-    let object = |target, flags| OpenFile::new(target, flags).object(&tree).err();
-    assert_eq!(object(Target::File(node, b"0123"), O_RDONLY), None);
-    assert_eq!(object(Target::Device(node, Device::Null), O_RDWR), Some(Errno::ENODEV));
-    let mem = |flags| OpenFile::new(Target::Device(node, Device::Mem), flags).backing(&tree, 0, 4096).err();
-    assert_eq!((mem(O_RDONLY), mem(O_WRONLY)), (Some(Errno::EPERM), Some(Errno::EACCES)));
-    assert_eq!(object(Target::Device(node, Device::Null), O_WRONLY), Some(Errno::EACCES));
-    assert_eq!(object(Target::Place(node), O_PATH), Some(Errno::EACCES));
+    let backing = |file: OpenFile| match file.backing(PAGE_SIZE, 4096) {
+        Ok(Backing::Object { object, page }) => {
+            memory().object_put(object);
+            Ok(page)
+        }
+        Ok(_) => Ok(0),
+        Err(error) => Err(error),
+    };
+    assert_eq!(backing(regular()), Ok(1));
+    let device = |device, flags| backing(OpenFile::new(Target::Device(NODE, device), flags));
+    assert_eq!(device(Device::Null, O_RDWR), Err(Errno::ENODEV));
+    assert_eq!(device(Device::Null, O_WRONLY), Err(Errno::EACCES));
+    assert_eq!(
+        (device(Device::Mem, O_RDONLY), device(Device::Mem, O_WRONLY)),
+        (Err(Errno::EPERM), Err(Errno::EACCES))
+    );
+    assert_eq!(device(Device::Zero, O_RDWR), Ok(0));
+    assert_eq!(backing(OpenFile::new(Target::Place(NODE), O_PATH)), Err(Errno::EACCES));
+}
+
+#[test]
+fn writes_go_where_they_should() {
+    let world = World::default();
+    let file = stored(b"0123456789", O_RDWR);
+    file.seek(8, SEEK_SET).unwrap();
+    assert_eq!(file.write(&world, &mut Memory::of(b"abc")), Ok(3));
+    assert_eq!(file.write_at(&world, &mut Memory::of(b"xy"), 1), Ok(2));
+    assert_eq!(file.seek(0, SEEK_CUR), Ok(11));
+    file.set_flags(linux::O_APPEND);
+    assert_eq!(file.write_at(&world, &mut Memory::of(b"!"), 1), Ok(1));
+    file.seek(0, SEEK_SET).unwrap();
+    assert_eq!(file.write(&world, &mut Memory::of(b"?")), Ok(1));
+    assert_eq!(file.seek(0, SEEK_CUR), Ok(13), "behind what was appended");
+    file.seek(0, SEEK_SET).unwrap();
+    assert_eq!(read(&file, &world, 99).unwrap(), b"0xy34567abc!?");
+    assert_eq!(file.write(&world, &mut Memory::of(b"12345").faulting(2)), Ok(2));
+    assert_eq!(file.write(&world, &mut Memory::of(b"12345").faulting(0)), Err(Errno::EFAULT));
+    assert_eq!(file.write(&world, &mut Memory::of(b"")), Ok(0));
+    let long = vec![7; 300_000];
+    assert_eq!(file.write(&world, &mut Memory::of(&long)), Ok(300_000));
+    assert_eq!(file.seek(0, SEEK_END), Ok(300_015));
+    assert_eq!(file.seek(1, linux::SEEK_HOLE), Ok(300_015));
+    assert_eq!(file.seek(300_015, linux::SEEK_DATA), Err(Errno::ENXIO));
+}
+
+#[test]
+fn memory_that_is_full_cuts_a_write_short() {
+    let world = World::default();
+    let free = memory().free_pages();
+    let file = stored(b"", O_RDWR);
+    let all = vec![1; (memory().object_limit() * PAGE_SIZE) as usize + 300_000];
+    let written = file.write(&world, &mut Memory::of(&all)).unwrap();
+    assert!(written < all.len() && written as u64 >= memory().object_limit() * PAGE_SIZE, "{written}");
+    assert_eq!(file.write(&world, &mut Memory::of(&all)), Err(Errno::ENOSPC));
+    drop(file);
+    assert_eq!(memory().free_pages(), free);
+}
+
+#[test]
+fn sizes_are_set_and_mappings_told() {
+    let world = World::default();
+    let file = stored(b"0123456789", O_RDWR);
+    let (place, contents) = file.regular().unwrap();
+    regular::resize(&world, place, contents, 4).unwrap();
+    assert_eq!(*world.unmapped.lock(), [], "nobody has it mapped");
+    memory().object_put(contents.to_map());
+    regular::resize(&world, place, contents, 2).unwrap();
+    let told = world.unmapped.lock();
+    assert!(told.len() == 1 && told[0] == (1..u64::MAX));
+    drop(told);
+    regular::resize(&world, place, contents, 3 * PAGE_SIZE).unwrap();
+    regular::allocate(&world, place, contents, 0, (4 * PAGE_SIZE, 1)).unwrap();
+    assert_eq!(contents.len(), 4 * PAGE_SIZE + 1);
+    let keep = linux::FALLOC_FL_KEEP_SIZE;
+    regular::allocate(&world, place, contents, keep, (6 * PAGE_SIZE, 1)).unwrap();
+    assert_eq!(contents.len(), 4 * PAGE_SIZE + 1);
+    let punch = linux::FALLOC_FL_PUNCH_HOLE | keep;
+    regular::allocate(&world, place, contents, punch, (0, 5)).unwrap();
+    assert_eq!(read(&file, &world, 3).unwrap(), [0; 3]);
+    let outcome = |mode, range| regular::allocate(&world, place, contents, mode, range);
+    assert_eq!(outcome(0, (0, 0)), Err(Errno::EINVAL));
+    assert_eq!(outcome(0, (i64::MAX as u64, 1)), Err(Errno::EFBIG));
+    assert_eq!(outcome(linux::FALLOC_FL_COLLAPSE_RANGE, (0, PAGE_SIZE)), Err(Errno::EOPNOTSUPP));
 }
 
 #[test]
@@ -172,5 +249,4 @@ fn access_modes_are_kept_and_status_flags_change() {
     assert_eq!(read(&place, &world, 1), Err(Errno::EBADF));
     assert_eq!(place.seek(0, SEEK_SET), Err(Errno::EBADF));
     assert_eq!(read(&OpenFile::new(Target::Dir(NODE), O_RDONLY), &world, 1), Err(Errno::EISDIR));
-    assert_eq!(regular().dir().err(), Some(Errno::ENOTDIR));
 }

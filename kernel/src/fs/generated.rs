@@ -71,14 +71,43 @@ pub const PROC: [(&[u8], Generated); 6] = [
     (b"vmstat", Generated::Vmstat),
 ];
 
-/// The files of `/proc/<pid>`.
-pub const PROCESS: [(&[u8], ProcessFile); 6] = [
-    (b"clear_refs", ProcessFile::ClearRefs),
-    (b"maps", ProcessFile::Maps),
-    (b"pagemap", ProcessFile::Pagemap),
-    (b"smaps", ProcessFile::Smaps),
-    (b"smaps_rollup", ProcessFile::SmapsRollup),
-    (b"status", ProcessFile::Status),
+/// A symbolic link of `/proc/<pid>` that leads straight to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessLink {
+    /// `cwd`: the working directory.
+    Cwd,
+    /// `exe`: the program.
+    Exe,
+    /// `root`: the root directory.
+    Root,
+}
+
+/// What is in `/proc/<pid>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessEntry {
+    /// A file.
+    File(ProcessFile),
+    /// A link.
+    Link(ProcessLink),
+    /// `fd`: a directory of links to what is open.
+    Fds,
+    /// `task`: a directory of threads.
+    Tasks,
+}
+
+/// The entries of `/proc/<pid>`.
+pub const PROCESS: [(&[u8], ProcessEntry); 11] = [
+    (b"clear_refs", ProcessEntry::File(ProcessFile::ClearRefs)),
+    (b"cwd", ProcessEntry::Link(ProcessLink::Cwd)),
+    (b"exe", ProcessEntry::Link(ProcessLink::Exe)),
+    (b"fd", ProcessEntry::Fds),
+    (b"maps", ProcessEntry::File(ProcessFile::Maps)),
+    (b"pagemap", ProcessEntry::File(ProcessFile::Pagemap)),
+    (b"root", ProcessEntry::Link(ProcessLink::Root)),
+    (b"smaps", ProcessEntry::File(ProcessFile::Smaps)),
+    (b"smaps_rollup", ProcessEntry::File(ProcessFile::SmapsRollup)),
+    (b"status", ProcessEntry::File(ProcessFile::Status)),
+    (b"task", ProcessEntry::Tasks),
 ];
 
 /// Names of directories of `/sys/kernel/mm/transparent_hugepage`, and log2 of the bytes in the folios each is about.

@@ -1,27 +1,31 @@
 //! What files see of the kernel: the one implementation of [`Environment`] outside of tests, and the only place where
 //! `fs` calls processes, memory management and the console.
 //!
-//! Locks: a process's memory lock while its VMAs or tables are read; the console's input lock, a leaf but for the
+//! Locks: a process's memory lock while its VMAs or tables are read, and the tree's inside it for their files' names; the console's input lock, a leaf but for the
 //! console's own, for the moment in which typed bytes are taken over. Neither is held while a call blocks.
+
+use alloc::vec::Vec;
+use core::ops::Range;
 
 use paging::{Event, PAGE_SIZE, Pfn};
 use spin::Mutex;
 
 use super::environment::{Environment, Processes};
-use super::generated::{Generated, ProcessFile};
+use super::file::OpenFile;
+use super::generated::{Generated, ProcessFile, ProcessLink};
+use super::node::Node;
 use super::pinned::Pins;
 use super::procfs::{self, Mapping, Status};
 use super::smaps::{self, Area};
 use super::sysfs;
 use super::text::{Text, written};
-use super::tree::{InodeId, Tree};
 use super::tty::Tty;
 use crate::errno::{Errno, Result};
 use crate::mm::block_policy::BlockSetting;
 use crate::mm::policy::{Memory, Policy, Setting};
 use crate::mm::smaps::Mapped;
 use crate::mm::space::USER_END;
-use crate::mm::{Backing, Object, Prot, Vma, VmaFlags};
+use crate::mm::{AddressSpace, Backing, Object, Prot, Vma, VmaFlags};
 use crate::proc::{self, Process};
 use crate::util::Ref;
 use crate::{arch, console, syscall};
@@ -29,20 +33,60 @@ use crate::{arch, console, syscall};
 /// The running kernel.
 pub struct Kernel;
 
-/// Files this many directories deep or deeper are without a name in `maps`.
-const NAME_LIMIT: usize = 32;
 /// CPUs that run processes.
 const ONLINE_CPUS: usize = 1;
 /// How often the console is looked at while somebody reads it (nanoseconds): the UART raises no interrupt.
 const POLL_NS: u64 = 1_000_000;
+
+impl Kernel {
+    /// Pages of memory that nothing uses.
+    pub fn free_pages(&self) -> u64 {
+        crate::mm().free_pages()
+    }
+}
 
 impl Processes for Kernel {
     fn current_pid(&self) -> u32 {
         proc::current_pid()
     }
 
+    fn current_thread(&self) -> u32 {
+        proc::current_pid()
+    }
+
     fn next_pid(&self, from: u32) -> Option<u32> {
         proc::next_pid(from)
+    }
+
+    fn next_thread(&self, pid: u32, from: u32) -> Option<u32> {
+        (from <= pid && proc::find(pid).is_some()).then_some(pid)
+    }
+
+    fn next_fd(&self, pid: u32, from: u32) -> Option<u32> {
+        let next = proc::find(pid)?.files().lock().next(from as usize)?;
+        u32::try_from(next).ok()
+    }
+
+    fn descriptor(&self, pid: u32, fd: u32) -> Option<Option<Node>> {
+        let process = proc::find(pid)?;
+        let files = process.files().lock();
+        Some(files.peek(fd as usize)?.node())
+    }
+
+    fn describe(&self, pid: u32, fd: u32, out: &mut Text) -> Result<()> {
+        let process = proc::find(pid).ok_or(Errno::ENOENT)?;
+        let files = process.files().lock();
+        files.peek(fd as usize).ok_or(Errno::ENOENT)?.describe(out)
+    }
+
+    fn link(&self, pid: u32, link: ProcessLink) -> Option<Node> {
+        let process = proc::find(pid)?;
+        let files = process.files().lock();
+        match link {
+            ProcessLink::Cwd => Some(files.cwd().map_or(Node::ROOT, |place| place.node())),
+            ProcessLink::Exe => files.program().map(|place| place.node()),
+            ProcessLink::Root => Some(Node::ROOT),
+        }
     }
 }
 
@@ -116,6 +160,27 @@ impl Environment for Kernel {
         Ok(count)
     }
 
+    fn now(&self) -> u64 {
+        arch::time::now_ns()
+    }
+
+    fn open_file(&self, pid: u32, fd: u32) -> Option<Ref<OpenFile>> {
+        proc::find(pid)?.files().lock().get(fd as usize).ok()
+    }
+
+    fn unmap(&self, object: &Ref<Object>, pages: Range<u64>) {
+        for_each_space(|space| {
+            // Without memory to split a block its pages stay mapped, which does no harm: the mapping has references.
+            let _ = space.unmap_object(crate::mm(), object, pages.clone());
+        });
+    }
+
+    fn may_be_written(&self, object: &Ref<Object>) -> bool {
+        let mut found = false;
+        for_each_space(|space| found |= space.may_write_object(object));
+        found
+    }
+
     fn console_write(&self, bytes: &[u8]) {
         console::write(bytes);
     }
@@ -155,6 +220,17 @@ impl Environment for Kernel {
 
     fn raise_sigpipe(&self) {
         proc::raise_sigpipe();
+    }
+}
+
+/// Calls `f` with every process's address space, one after another.
+fn for_each_space(mut f: impl FnMut(&mut AddressSpace)) {
+    let mut process = proc::next_process(0);
+    while let Some(this) = process {
+        if let Some(space) = this.mm.lock().as_mut() {
+            f(space);
+        }
+        process = proc::next_process(this.pid());
     }
 }
 
@@ -206,17 +282,15 @@ fn process_file(out: &mut Text, process: &Process, file: ProcessFile) -> Result<
         ProcessFile::ClearRefs | ProcessFile::Pagemap => Err(Errno::EINVAL),
         ProcessFile::Maps => {
             let vmas = memory.iter().flat_map(|space| space.vmas());
-            let tree = super::tree()?;
             for vma in vmas {
-                mapping(out, tree, vma)?;
+                mapping(out, vma)?;
             }
             Ok(())
         }
         ProcessFile::Smaps => {
-            let tree = super::tree()?;
             let Some(space) = memory.as_ref() else { return Ok(()) };
             for vma in space.vmas() {
-                mapping(out, tree, vma)?;
+                mapping(out, vma)?;
                 let area = Area {
                     kib: (vma.end.get() - vma.start.get()) / 1024,
                     large_folios: crate::mm().gives_large_folios(vma),
@@ -247,43 +321,45 @@ fn process_file(out: &mut Text, process: &Process, file: ProcessFile) -> Result<
     }
 }
 
-fn mapping(out: &mut Text, tree: &Tree, vma: &Vma) -> Result<()> {
-    let mut names = [&b""[..]; NAME_LIMIT];
-    let (mut offset, mut ino, mut count) = (0, 0, 0);
-    if let Backing::Object { object, page } = &vma.backing {
-        offset = page * PAGE_SIZE;
-        if let Some(id) = inode_of(tree, object) {
-            ino = tree.attributes(super::Node::Inode(id)).ino;
-            count = tree.path_of(id, &mut names);
-        }
-    }
-    if let Some(first) = vma.frame(vma.start) {
-        offset = first.addr().get();
-        (names[0], count) = (b"/dev/mem", 1);
-    }
-    for (flag, name) in [(VmaFlags::HEAP, b"[heap]".as_slice()), (VmaFlags::STACK, b"[stack]")] {
-        if vma.flags.contains(flag) {
-            (names[0], count) = (name, 1);
-        }
-    }
-    let line = Mapping {
+fn mapping(out: &mut Text, vma: &Vma) -> Result<()> {
+    let mut line = Mapping {
         start: vma.start.get() as usize,
         end: vma.end.get() as usize,
         read: vma.prot.contains(Prot::READ),
         write: vma.prot.contains(Prot::WRITE),
         exec: vma.prot.contains(Prot::EXEC),
         shared: vma.flags.contains(VmaFlags::SHARED),
-        offset,
-        ino,
-        name: &names[..count],
+        offset: 0,
+        ino: 0,
+        name: b"",
     };
+    let path;
+    if let Backing::Object { object, page } = &vma.backing {
+        line.offset = page * PAGE_SIZE;
+        (line.ino, path) = name_of(object)?;
+        line.name = &path;
+    }
+    if let Some(first) = vma.frame(vma.start) {
+        line.offset = first.addr().get();
+        line.name = b"/dev/mem";
+    }
+    for (flag, name) in [(VmaFlags::HEAP, b"[heap]".as_slice()), (VmaFlags::STACK, b"[stack]")] {
+        if vma.flags.contains(flag) {
+            line.name = name;
+        }
+    }
     procfs::mapping(out, &line)
 }
 
-/// The file whose page cache `object` is; shared anonymous memory has none.
-fn inode_of(tree: &Tree, object: &Ref<Object>) -> Option<InodeId> {
-    let is_its = |known: &Ref<Object>| Ref::ptr_eq(known, object);
-    tree.inodes().find(|(_, inode)| inode.existing_object().is_some_and(is_its)).map(|(id, _)| id)
+/// The number and the path of the file whose bytes `object` has; shared anonymous memory is none.
+fn name_of(object: &Ref<Object>) -> Result<(u64, Vec<u8>)> {
+    let tree = super::root()?.lock();
+    let Some((id, inode)) = tree.inodes().find(|(_, inode)| inode.is_of(object)) else {
+        return Ok((0, Vec::new()));
+    };
+    let mut path = Text::new();
+    tree.path_of(Node::Inode(id), &mut path)?;
+    Ok((inode.ino, path.into_bytes()))
 }
 
 /// Reads a number of bytes, in decimal, with K, M or G behind it for powers of 1024 (Linux: `memparse`).

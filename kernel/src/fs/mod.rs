@@ -1,16 +1,20 @@
-//! Files: the initramfs as an in-memory tree, `/dev`, `/proc` and `/sys`, pipes, and descriptors.
+//! Files: the root file system in memory, `/dev`, `/proc` and `/sys`, pipes, and descriptors.
 //!
 //! Everything here but `kernel` (what files need from the rest of the kernel) is free of the machine and runs in
-//! host tests. The tree is built once by [`init`] and then only read, without a lock. User memory is reached through
+//! host tests. The tree is built by [`init`] and has one lock ([`place`]). User memory is reached through
 //! [`transfer::Transfer`] alone, and never with a lock held.
 //!
 //! ```text
-//! cpio --> unpack --> tree <-- builtin          fd --> file --> device, pipe, sysfs
-//!                      ^                                 |
-//!                      +---- walk, node, readdir <--- open
+//! cpio --> unpack --> tree <-- builtin          fd --> file --> regular, device, pipe, sysfs
+//!                      ^  ^                              |          |
+//!                      |  +-- change                     |          v
+//!                      +---- walk, node, readdir <--- open      contents --> mm's objects
 //! ```
 
 pub mod builtin;
+pub mod bytes;
+pub mod change;
+pub mod contents;
 pub mod cpio;
 pub mod device;
 pub mod devmem;
@@ -18,6 +22,7 @@ pub mod environment;
 pub mod fd;
 pub mod file;
 pub mod generated;
+mod inode;
 #[cfg(target_os = "none")]
 pub mod kernel;
 pub mod node;
@@ -25,8 +30,11 @@ pub mod open;
 mod pagemap;
 pub mod pinned;
 pub mod pipe;
+pub mod place;
 pub mod procfs;
+pub mod program;
 pub mod readdir;
+pub mod regular;
 pub mod ring;
 pub mod smaps;
 pub mod span;
@@ -46,15 +54,14 @@ use spin::Once;
 
 pub use fd::FdTable;
 pub use node::Node;
+pub use place::{Fs, Place};
+pub use program::Program;
 pub use tree::Tree;
 pub use unpack::UnpackError;
 
 use crate::errno::{Errno, Result};
-use crate::mm::Object;
-use crate::util::Ref;
-use tree::Kind;
 
-static TREE: Once<Tree> = Once::new();
+static FS: Once<Fs> = Once::new();
 
 /// Unpacks the initramfs (empty if there is none) and adds `/dev`, `/proc` and `/sys`. Only the first call has an
 /// effect.
@@ -62,11 +69,14 @@ static TREE: Once<Tree> = Once::new();
 /// # Errors
 /// What is wrong with the archive; the files before that place are there all the same, as on Linux, so the caller may
 /// report it and go on. Without memory for the tree itself there are no files at all.
-pub fn init(initramfs: &'static [u8]) -> core::result::Result<(), UnpackError> {
-    let mut tree = Tree::new()?;
+pub fn init(
+    store: &'static dyn contents::Store,
+    initramfs: &'static [u8],
+) -> core::result::Result<(), UnpackError> {
+    let mut tree = Tree::new(store)?;
     let unpacked = unpack::unpack(&mut tree, initramfs);
     builtin::populate(&mut tree)?;
-    TREE.call_once(|| tree);
+    FS.call_once(|| Fs::new(tree));
     unpacked
 }
 
@@ -74,66 +84,27 @@ pub fn init(initramfs: &'static [u8]) -> core::result::Result<(), UnpackError> {
 ///
 /// # Errors
 /// `ENOENT` before [`init`].
-pub fn tree() -> Result<&'static Tree> {
-    TREE.get().ok_or(Errno::ENOENT)
-}
-
-/// Finds what a path from the root names, following links.
-///
-/// # Errors
-/// Those of [`walk::walk`].
-#[cfg(target_os = "none")]
-pub fn lookup(path: &[u8]) -> Result<Node> {
-    walk::walk(tree()?, &kernel::Kernel, Node::ROOT, path, true)
-}
-
-impl Node {
-    /// A regular file's contents; `None` for everything else.
-    pub fn data(self) -> Option<&'static [u8]> {
-        match self {
-            Node::Inode(id) => match tree().ok()?.inode(id).kind {
-                Kind::File(bytes) => Some(bytes),
-                _ => None,
-            },
-            Node::ProcessDir(_) | Node::ProcessFile(..) => None,
-        }
-    }
-
-    /// A regular file's page cache, one for each inode, made on first use and kept.
-    ///
-    /// # Errors
-    /// `ENOMEM`; `EISDIR` for a directory, `EACCES` for anything else without stored contents.
-    pub fn object(self) -> Result<Ref<Object>> {
-        match self {
-            Node::Inode(id) => tree()?.inode(id).object(),
-            Node::ProcessDir(_) => Err(Errno::EISDIR),
-            Node::ProcessFile(..) => Err(Errno::EACCES),
-        }
-    }
-
-    /// Whether it is a regular file with an execute permission.
-    pub fn is_executable(self) -> bool {
-        self.data().is_some() && tree().is_ok_and(|tree| tree.attributes(self).mode & 0o111 != 0)
-    }
+pub fn root() -> Result<&'static Fs> {
+    FS.get().ok_or(Errno::ENOENT)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use testing::{Packer, World};
+    use testing::{Packer, World, store};
 
     #[test]
     fn the_kernel_s_tree_is_set_once() {
-        assert_eq!(tree().err(), Some(Errno::ENOENT));
+        assert_eq!(root().err(), Some(Errno::ENOENT));
         let damaged = Packer::default().file("init", b"\x7fELF").zeros(4).bytes().leak();
-        assert!(matches!(init(damaged), Err(UnpackError::Archive(_))));
-        init(&[]).unwrap();
-        let walk = |path| walk::walk(tree().unwrap(), &World::default(), Node::ROOT, path, true);
-        let node = walk(b"/init").unwrap();
-        assert_eq!(node.data(), Some(&b"\x7fELF"[..]));
-        assert!(node.is_executable());
-        assert!(Ref::ptr_eq(&node.object().unwrap(), &node.object().unwrap()));
-        assert_eq!(Node::ROOT.object().err(), Some(Errno::EISDIR));
-        assert_eq!(walk(b"/proc/vmstat").unwrap().data(), None);
+        assert!(matches!(init(store(), damaged), Err(UnpackError::Archive(_))));
+        init(store(), &[]).unwrap();
+        let program = Program::open(root().unwrap(), &World::default(), Node::ROOT, b"/init").unwrap();
+        assert_eq!(program.read(1, 9).unwrap(), b"ELF");
+        assert_eq!(program.bytes(), 4);
+        let error = |path| Program::open(root().unwrap(), &World::default(), Node::ROOT, path).err();
+        assert_eq!(error(b"/dev"), Some(Errno::EACCES));
+        assert_eq!(error(b"/proc/vmstat"), Some(Errno::EACCES));
+        assert_eq!(error(b"/none"), Some(Errno::ENOENT));
     }
 }

@@ -2,104 +2,151 @@
 
 use linux_raw_sys::general as linux;
 
+use super::change::Spot;
 use super::device::Device;
-use super::environment::Processes;
+use super::environment::Environment;
 use super::file::{OpenFile, Target};
 use super::node::Node;
-use super::tree::{Kind, Tree};
-use super::walk::walk;
+use super::place::Fs;
+use super::tree::{Inode, Kind, Tree};
+use super::walk::{Follow, resolve};
 use crate::errno::{Errno, Result};
 
 /// The bit of `O_TMPFILE` that is not `O_DIRECTORY`.
 const TMPFILE: u32 = linux::O_TMPFILE & !linux::O_DIRECTORY;
 
-/// Opens what `path` names, from the directory `start` unless it is absolute. All files are on a read-only file
-/// system; devices and settings can be written nevertheless.
+/// Opens what `path` names, from the directory `start` unless it is absolute. A file that is created gets `mode`.
 ///
 /// # Errors
-/// Those of [`walk`]; `EROFS`: a regular file for writing, or one to be created; `EISDIR`: a directory for writing;
-/// `ENOTDIR`: not a directory but `O_DIRECTORY`; `ELOOP`: a symbolic link with `O_NOFOLLOW`; `EEXIST`: `O_CREAT` with
-/// `O_EXCL`; `EACCES`: generated contents that cannot be written; `ENODEV`: a device the kernel does not have, a FIFO
-/// or a socket.
+/// Those of [`resolve`]; `ENOENT`; `EISDIR`: a directory for writing, or a name with a slash to be created; `ENOTDIR`:
+/// not a directory but `O_DIRECTORY`; `ELOOP`: a symbolic link with `O_NOFOLLOW`; `EEXIST`: `O_CREAT` with `O_EXCL`;
+/// `EACCES`: generated contents that cannot be written; `EPERM`: created in `/proc` or `/sys`; `ENXIO`: a socket or a
+/// device the kernel does not have; `EINVAL`: `O_TMPFILE` for reading only; `ENOMEM`.
 pub fn open(
-    tree: &Tree,
-    processes: &dyn Processes,
+    fs: &'static Fs,
+    env: &dyn Environment,
     start: Node,
     path: &[u8],
     flags: u32,
+    mode: u32,
 ) -> Result<OpenFile> {
     let has = |flag: u32| flags & flag != 0;
     if has(linux::O_PATH) {
-        let node = walk(tree, processes, start, path, !has(linux::O_NOFOLLOW))?;
+        let mut tree = fs.lock();
+        let follow = if has(linux::O_NOFOLLOW) { Follow::IfSlash } else { Follow::Yes };
+        let node = resolve(&tree, env, start, path, follow)?.node.ok_or(Errno::ENOENT)?;
         if has(linux::O_DIRECTORY) && !tree.is_dir(node) {
             return Err(Errno::ENOTDIR);
         }
-        return Ok(OpenFile::new(Target::Place(node), flags));
+        let place = fs.place(&mut tree, node);
+        drop(tree);
+        return Ok(OpenFile::new(Target::Place(place), flags));
     }
     let writing = flags & linux::O_ACCMODE != linux::O_RDONLY;
+    let now = env.now();
     if has(TMPFILE) {
-        return Err(if writing { Errno::EROFS } else { Errno::EINVAL });
+        if !writing || !has(linux::O_DIRECTORY) {
+            return Err(Errno::EINVAL);
+        }
+        return temporary(fs, env, (start, path), flags, mode);
     }
     let create = has(linux::O_CREAT);
     let exclusive = create && has(linux::O_EXCL);
-    let follow = !has(linux::O_NOFOLLOW) && !exclusive;
-    let node = match walk(tree, processes, start, path, follow) {
-        Ok(_) if exclusive => return Err(Errno::EEXIST),
-        Err(Errno::ENOENT) if create && !path.is_empty() => {
-            return Err(missing(tree, processes, start, path));
+    let follow = if has(linux::O_NOFOLLOW) || exclusive { Follow::IfSlash } else { Follow::Yes };
+    let mut tree = fs.lock();
+    let found = resolve(&tree, env, start, path, follow)?;
+    let node = match found.node {
+        Some(_) if exclusive => return Err(Errno::EEXIST),
+        Some(node) => node,
+        None if !create => return Err(Errno::ENOENT),
+        None if found.slash => return Err(Errno::EISDIR),
+        None => {
+            let spot = Spot::of(&found)?;
+            let inode = new_file(&tree, mode)?.at(now);
+            let node = Node::Inode(tree.create(spot, inode)?);
+            let target = target(fs, &mut tree, node, true)?;
+            drop(tree);
+            return Ok(OpenFile::new(target, flags));
         }
-        found => found?,
     };
     if tree.is_dir(node) {
-        return match writing || create {
-            true => Err(Errno::EISDIR),
-            false => Ok(OpenFile::new(Target::Dir(node), flags)),
-        };
+        if writing || create {
+            return Err(Errno::EISDIR);
+        }
+        let place = fs.place(&mut tree, node);
+        drop(tree);
+        return Ok(OpenFile::new(Target::Dir(place), flags));
     }
-    if is_link(tree, node) {
+    let jumped = matches!(node, Node::Fd(..)) && follow == Follow::Yes;
+    if tree.is_link(node) && !jumped {
         return Err(if has(linux::O_DIRECTORY) { Errno::ENOTDIR } else { Errno::ELOOP });
     }
     if has(linux::O_DIRECTORY) {
         return Err(Errno::ENOTDIR);
     }
-    Ok(OpenFile::new(target(tree, node, writing || has(linux::O_TRUNC))?, flags))
-}
-
-/// Why a file that is to be created cannot be: its directory is missing too, or it is read-only.
-fn missing(tree: &Tree, processes: &dyn Processes, start: Node, path: &[u8]) -> Errno {
-    let trimmed = path.iter().rposition(|&b| b != b'/').map_or(&path[..0], |last| &path[..=last]);
-    if trimmed.len() < path.len() {
-        return Errno::EISDIR;
+    if let Node::Fd(pid, fd) = node {
+        drop(tree);
+        let file = env.open_file(pid, fd).ok_or(Errno::ENOENT)?;
+        return Ok(OpenFile::new(file.target().reopen(flags)?, flags));
     }
-    let dir = match trimmed.iter().rposition(|&b| b == b'/') {
-        Some(slash) => walk(tree, processes, start, &trimmed[..=slash], true),
-        None => Ok(start),
-    };
-    dir.map_or_else(|error| error, |_| Errno::EROFS)
+    let target = target(fs, &mut tree, node, writing || has(linux::O_TRUNC))?;
+    drop(tree);
+    let file = OpenFile::new(target, flags);
+    if has(linux::O_TRUNC) {
+        file.truncate_opened(env)?;
+    }
+    Ok(file)
 }
 
-fn target(tree: &Tree, node: Node, writing: bool) -> Result<Target> {
+/// A file without a name in the directory that `at` leads to.
+fn temporary(
+    fs: &'static Fs,
+    env: &dyn Environment,
+    at: (Node, &[u8]),
+    flags: u32,
+    mode: u32,
+) -> Result<OpenFile> {
+    let now = env.now();
+    let mut tree = fs.lock();
+    let dir = resolve(&tree, env, at.0, at.1, Follow::Yes)?.node.ok_or(Errno::ENOENT)?;
+    if !tree.is_dir(dir) {
+        return Err(Errno::ENOTDIR);
+    }
+    let inode = new_file(&tree, mode)?.at(now);
+    let id = tree.add(inode)?;
+    let target = target(fs, &mut tree, Node::Inode(id), true)?;
+    drop(tree);
+    Ok(OpenFile::new(target, flags))
+}
+
+/// An empty regular file.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn new_file(tree: &Tree, mode: u32) -> Result<Inode> {
+    Ok(Inode::new(linux::S_IFREG | mode & 0o7777, Kind::File(tree.contents(&[])?)))
+}
+
+fn target(fs: &'static Fs, tree: &mut Tree, node: Node, writing: bool) -> Result<Target> {
     if let Some(what) = tree.generated(node) {
         return match writing && what.permissions() & 0o222 == 0 {
             true => Err(Errno::EACCES),
-            false => Ok(Target::Generated(node, what)),
+            false => Ok(Target::Generated(fs.place(tree, node), what)),
         };
     }
-    let Node::Inode(id) = node else { return Err(Errno::ENODEV) };
+    let Node::Inode(id) = node else { return Err(Errno::ENXIO) };
     let inode = tree.inode(id);
-    match inode.kind {
-        Kind::File(_) if writing => Err(Errno::EROFS),
-        Kind::File(bytes) => Ok(Target::File(node, bytes)),
-        Kind::Special(major, minor) if inode.mode & linux::S_IFMT == linux::S_IFCHR => {
-            let device = Device::from_number(major, minor).ok_or(Errno::ENODEV)?;
-            Ok(Target::Device(node, device))
+    match &inode.kind {
+        Kind::File(contents) => {
+            let contents = contents.clone();
+            Ok(Target::File(fs.place(tree, node), contents))
         }
-        _ => Err(Errno::ENODEV),
+        Kind::Special(major, minor) if inode.mode & linux::S_IFMT == linux::S_IFCHR => {
+            let device = Device::from_number(*major, *minor).ok_or(Errno::ENXIO)?;
+            Ok(Target::Device(fs.place(tree, node), device))
+        }
+        _ => Err(Errno::ENXIO),
     }
-}
-
-fn is_link(tree: &Tree, node: Node) -> bool {
-    tree.attributes(node).mode & linux::S_IFMT == linux::S_IFLNK
 }
 
 #[cfg(test)]

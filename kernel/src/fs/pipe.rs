@@ -65,7 +65,46 @@ pub fn next_inode_number() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+/// A further reading end of a pipe.
+fn reader(pipe: &Ref<Pipe>) -> Reader {
+    pipe.state.lock().readers += 1;
+    Reader(pipe.clone())
+}
+
+/// A further writing end of a pipe.
+fn writer(pipe: &Ref<Pipe>) -> Writer {
+    pipe.state.lock().writers += 1;
+    Writer(pipe.clone())
+}
+
 impl Reader {
+    /// A further reading end.
+    pub fn again(&self) -> Reader {
+        reader(&self.0)
+    }
+
+    /// A further writing end.
+    pub fn other(&self) -> Writer {
+        writer(&self.0)
+    }
+
+    /// How many bytes there are.
+    pub fn waiting(&self) -> usize {
+        self.0.state.lock().ring.bytes()
+    }
+
+    /// Copies the oldest bytes and leaves them there; waits for some unless `nonblocking`. 0: nobody can write any more.
+    ///
+    /// # Errors
+    /// `EAGAIN`: nothing is there and `nonblocking`; `EINTR`.
+    pub fn peek(&self, to: &mut [u8], nonblocking: bool) -> Result<usize> {
+        let seen = self.0.begin_read(to, nonblocking)?;
+        if seen > 0 {
+            self.0.finish_read(0);
+        }
+        Ok(seen)
+    }
+
     /// What poll finds: bytes, or that nobody will write any more.
     pub fn readiness(&self) -> u32 {
         let state = self.0.state.lock();
@@ -102,6 +141,16 @@ impl Reader {
 }
 
 impl Writer {
+    /// A further writing end.
+    pub fn again(&self) -> Writer {
+        writer(&self.0)
+    }
+
+    /// A further reading end.
+    pub fn other(&self) -> Reader {
+        reader(&self.0)
+    }
+
     /// What poll finds: room for a buffer, or that nobody reads.
     pub fn readiness(&self) -> u32 {
         let state = self.0.state.lock();

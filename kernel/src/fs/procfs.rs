@@ -37,8 +37,8 @@ pub struct Mapping<'a> {
     pub offset: u64,
     /// The file's inode number; 0 without a file.
     pub ino: u64,
-    /// Name components of the file's path from the root, or one name such as `[heap]` without a file.
-    pub name: &'a [&'a [u8]],
+    /// The file's path, or a name such as `[heap]` without a file; empty if there is neither.
+    pub name: &'a [u8],
 }
 
 /// A name and a count, one on each line.
@@ -120,12 +120,7 @@ pub fn mapping(out: &mut Text, mapping: &Mapping<'_>) -> Result<()> {
         let column = out.bytes().len() - line;
         let gap = NAME_COLUMN.saturating_sub(column);
         written(write!(out, "{:gap$}", ""))?;
-        for part in name {
-            if ino != 0 {
-                out.push(b"/")?;
-            }
-            out.push(part)?;
-        }
+        out.push(name)?;
     }
     out.push(b"\n")
 }
@@ -176,17 +171,17 @@ mod tests {
             shared: false,
             offset: 0x1000,
             ino: 173_521,
-            name: &[b"usr", b"bin", b"dbus-daemon"],
+            name: b"/usr/bin/dbus-daemon",
         };
         let expected = "00400000-00452000 r-xp 00001000 00:01 173521 ";
         let line = text(|out| mapping(out, &file));
         assert_eq!(line, format!("{expected:<73}/usr/bin/dbus-daemon\n"));
 
-        let stack = Mapping { write: true, exec: false, offset: 0, ino: 0, name: &[b"[stack]"], ..file };
+        let stack = Mapping { write: true, exec: false, offset: 0, ino: 0, name: b"[stack]", ..file };
         let expected = "00400000-00452000 rw-p 00000000 00:00 0 ";
         assert_eq!(text(|out| mapping(out, &stack)), format!("{expected:<73}[stack]\n"));
         let anonymous =
-            Mapping { shared: true, name: &[], start: 0xffff_0000_0000, end: 0xffff_ffff_f000, ..stack };
+            Mapping { shared: true, name: b"", start: 0xffff_0000_0000, end: 0xffff_ffff_f000, ..stack };
         assert_eq!(
             text(|out| mapping(out, &anonymous)),
             "ffff00000000-fffffffff000 rw-s 00000000 00:00 0 \n"

@@ -58,6 +58,11 @@ impl Ring {
         self.free_slots() * SLOT_BYTES + self.tail().map_or(0, |(_, end)| SLOT_BYTES - end)
     }
 
+    /// Bytes that are queued.
+    pub fn bytes(&self) -> usize {
+        (0..self.used).map(|number| self.slots[(self.first + number) % SLOTS].len).sum()
+    }
+
     /// Whether there is nothing to read.
     pub fn is_empty(&self) -> bool {
         self.used == 0

@@ -8,9 +8,13 @@ use paging::{PAGE_SIZE, Pfn};
 use spin::Mutex;
 
 use super::builtin::populate;
+use super::contents::Store;
 use super::environment::{Environment, Processes};
-use super::generated::Generated;
+use super::file::OpenFile;
+use super::generated::{Generated, ProcessLink};
+use super::node::Node;
 use super::pinned::{Fragment, Handover, Pins};
+use super::place::Fs;
 use super::text::{Text, written};
 use super::transfer::Transfer;
 use super::tree::Tree;
@@ -18,6 +22,9 @@ use super::unpack::unpack;
 use crate::errno::{Errno, Result};
 use crate::mm::block_policy::{BlockPolicy, BlockSetting};
 use crate::mm::policy::{self, Setting};
+use crate::mm::testing::{HostMachine, machine};
+use crate::mm::{Mm, Object};
+use crate::util::Ref;
 
 /// Writes newc entries one behind the other.
 #[derive(Default)]
@@ -102,12 +109,34 @@ impl Packer {
     }
 }
 
+// SAFETY: each test uses the machine that its own thread made, and from no other thread.
+unsafe impl Sync for HostMachine {}
+
+std::thread_local! {
+    static MEMORY: &'static Mm<HostMachine> = std::boxed::Box::leak(std::boxed::Box::new(machine()));
+}
+
+/// The memory that this test's files are in.
+pub fn memory() -> &'static Mm<HostMachine> {
+    MEMORY.with(|memory| *memory)
+}
+
+/// As above, as files see it.
+pub fn store() -> &'static dyn Store {
+    memory()
+}
+
 /// A tree with these files besides the kernel's own.
 pub fn tree(files: Packer) -> Tree {
-    let mut tree = Tree::new().unwrap();
+    let mut tree = Tree::new(store()).unwrap();
     unpack(&mut tree, files.leak()).unwrap();
     populate(&mut tree).unwrap();
     tree
+}
+
+/// Such a tree, shared.
+pub fn shared(files: Packer) -> &'static Fs {
+    std::boxed::Box::leak(std::boxed::Box::new(Fs::new(tree(files))))
 }
 
 /// A kernel of nothing but what files see of it.
@@ -127,6 +156,12 @@ pub struct World {
     pub killed: bool,
     pub policy: Mutex<Option<(policy::Memory, Option<u8>, Setting)>>,
     pub blocks: BlockPolicy,
+    /// What descriptor 5 of every process stands for.
+    pub open: Option<Ref<OpenFile>>,
+    /// Pages that were to be unmapped.
+    pub unmapped: Mutex<Vec<core::ops::Range<u64>>>,
+    /// The time now; each look at it takes a nanosecond.
+    pub time: AtomicU32,
 }
 
 impl World {
@@ -141,6 +176,35 @@ impl Processes for World {
 
     fn next_pid(&self, from: u32) -> Option<u32> {
         self.pids.iter().copied().filter(|pid| *pid >= from).min()
+    }
+
+    fn current_thread(&self) -> u32 {
+        self.pid
+    }
+
+    fn next_thread(&self, pid: u32, from: u32) -> Option<u32> {
+        (self.pids.contains(&pid) && from <= pid).then_some(pid)
+    }
+
+    fn next_fd(&self, pid: u32, from: u32) -> Option<u32> {
+        [0, 5].into_iter().find(|fd| *fd >= from).filter(|_| self.pids.contains(&pid))
+    }
+
+    fn descriptor(&self, pid: u32, fd: u32) -> Option<Option<Node>> {
+        match fd {
+            _ if !self.pids.contains(&pid) => None,
+            0 => Some(Some(Node::ROOT)),
+            5 => Some(self.open.as_ref().and_then(|file| file.node())),
+            _ => None,
+        }
+    }
+
+    fn describe(&self, _pid: u32, _fd: u32, out: &mut Text) -> Result<()> {
+        self.open.as_ref().ok_or(Errno::ENOENT)?.describe(out)
+    }
+
+    fn link(&self, pid: u32, _link: ProcessLink) -> Option<Node> {
+        self.pids.contains(&pid).then_some(Node::ROOT)
     }
 }
 
@@ -176,6 +240,22 @@ impl Environment for World {
         let count = (out.len() as u64).min(World::PAGEMAP_WORDS.saturating_sub(first)) as usize;
         (first..).zip(&mut out[..count]).for_each(|(number, word)| *word = number);
         Ok(count)
+    }
+
+    fn now(&self) -> u64 {
+        self.time.fetch_add(1, Ordering::Relaxed).into()
+    }
+
+    fn open_file(&self, pid: u32, fd: u32) -> Option<Ref<OpenFile>> {
+        if fd == 5 && self.pids.contains(&pid) { self.open.clone() } else { None }
+    }
+
+    fn unmap(&self, _object: &Ref<Object>, pages: core::ops::Range<u64>) {
+        self.unmapped.lock().push(pages);
+    }
+
+    fn may_be_written(&self, _object: &Ref<Object>) -> bool {
+        false
     }
 
     fn console_write(&self, bytes: &[u8]) {

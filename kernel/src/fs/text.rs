@@ -27,6 +27,11 @@ impl Text {
         Ok(())
     }
 
+    /// What was written, as a buffer.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// What was written.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

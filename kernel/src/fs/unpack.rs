@@ -9,9 +9,12 @@ use core::fmt;
 
 use linux_raw_sys::general as linux;
 
+use super::bytes::Bytes;
 use super::cpio::{Archive, CpioError, Entry, Item};
 use super::environment::Processes;
+use super::generated::ProcessLink;
 use super::node::Node;
+use super::text::Text;
 use super::tree::{Inode, InodeId, Kind, ROOT, Tree};
 use super::walk::walk;
 use crate::errno::Errno;
@@ -109,7 +112,31 @@ impl Processes for Nobody {
         0
     }
 
+    fn current_thread(&self) -> u32 {
+        0
+    }
+
     fn next_pid(&self, _from: u32) -> Option<u32> {
+        None
+    }
+
+    fn next_thread(&self, _pid: u32, _from: u32) -> Option<u32> {
+        None
+    }
+
+    fn next_fd(&self, _pid: u32, _from: u32) -> Option<u32> {
+        None
+    }
+
+    fn descriptor(&self, _pid: u32, _fd: u32) -> Option<Option<Node>> {
+        None
+    }
+
+    fn describe(&self, _pid: u32, _fd: u32, _out: &mut Text) -> crate::errno::Result<()> {
+        Err(Errno::ENOENT)
+    }
+
+    fn link(&self, _pid: u32, _link: ProcessLink) -> Option<Node> {
         None
     }
 }
@@ -117,8 +144,8 @@ impl Processes for Nobody {
 fn place(tree: &mut Tree, links: &mut Links, entry: &Entry<'static>) -> Result<(), UnpackError> {
     let kind = match entry.mode & linux::S_IFMT {
         linux::S_IFDIR => Kind::Dir(Vec::new(), ROOT),
-        linux::S_IFREG => Kind::File(entry.data),
-        linux::S_IFLNK => Kind::Symlink(target(entry)?),
+        linux::S_IFREG => Kind::File(tree.contents(entry.data)?),
+        linux::S_IFLNK => Kind::Symlink(Bytes::Static(target(entry)?)),
         linux::S_IFCHR | linux::S_IFBLK | linux::S_IFIFO | linux::S_IFSOCK => {
             Kind::Special(entry.rdev.0, entry.rdev.1)
         }
@@ -140,7 +167,7 @@ fn place(tree: &mut Tree, links: &mut Links, entry: &Entry<'static>) -> Result<(
     if linkable && let Ok(known) = links.find(&key) {
         if tree.child(dir, name) != Some(known) {
             clear(tree, dir, name, entry)?;
-            tree.link(dir, name, known)?;
+            tree.link(dir, Bytes::Static(name), known)?;
         }
         if !entry.data.is_empty() {
             tree.inode_mut(known).kind = kind;
@@ -159,7 +186,7 @@ fn place(tree: &mut Tree, links: &mut Links, entry: &Entry<'static>) -> Result<(
         _ => {
             clear(tree, dir, name, entry)?;
             let id = tree.add(Inode::new(entry.mode & linux::S_IFMT, kind))?;
-            tree.link(dir, name, id)?;
+            tree.link(dir, Bytes::Static(name), id)?;
             id
         }
     };
@@ -193,7 +220,7 @@ fn locate(tree: &mut Tree, entry: &Entry<'static>) -> Result<(InodeId, Option<&'
 fn enter(tree: &mut Tree, dir: InodeId, name: &'static [u8]) -> Result<Option<InodeId>, UnpackError> {
     if tree.child(dir, name).is_none() {
         let new = tree.add(Inode::dir(0o755))?;
-        tree.link(dir, name, new)?;
+        tree.link(dir, Bytes::Static(name), new)?;
         return Ok(Some(new));
     }
     match walk(tree, &Nobody, Node::Inode(dir), name, true) {
@@ -205,14 +232,16 @@ fn enter(tree: &mut Tree, dir: InodeId, name: &'static [u8]) -> Result<Option<In
 /// Makes sure that `name` is free.
 fn clear(tree: &mut Tree, dir: InodeId, name: &[u8], entry: &Entry<'_>) -> Result<(), UnpackError> {
     match tree.unlink(dir, name) {
-        Err(Errno::EEXIST) => Err(UnpackError::Entry(entry.offset, Misfit::DirectoryInUse)),
+        Err(Errno::ENOTEMPTY) => Err(UnpackError::Entry(entry.offset, Misfit::DirectoryInUse)),
         _ => Ok(()),
     }
 }
 
 fn describe(inode: &mut Inode, entry: &Entry<'_>) {
     inode.mode = inode.mode & linux::S_IFMT | entry.mode & 0o7777;
-    (inode.uid, inode.gid, inode.mtime) = (entry.uid, entry.gid, entry.mtime);
+    (inode.uid, inode.gid) = (entry.uid, entry.gid);
+    let time = u64::from(entry.mtime) * 1_000_000_000;
+    (inode.atime, inode.mtime, inode.ctime) = (time, time, time);
 }
 
 fn same_type(a: &Kind, b: &Kind) -> bool {

@@ -79,6 +79,26 @@ fn interrupted_paths_are_taken_up_again() {
 }
 
 #[test]
+fn the_last_component_may_be_missing() {
+    let tree = files();
+    let world = World::default();
+    let last = |path: &'static str, follow| {
+        let found = resolve(&tree, &world, Node::ROOT, path.as_bytes(), follow)?;
+        Ok((found.dir, found.name.to_vec(), found.node.is_some(), found.slash))
+    };
+    let bin = find(&tree, "bin", true).unwrap();
+    assert_eq!(last("bin/new", Follow::Yes), Ok((bin, b"new".to_vec(), false, false)));
+    assert_eq!(last("sbin/new//", Follow::Yes), Ok((bin, b"new".to_vec(), false, true)));
+    assert_eq!(last("dangling", Follow::Yes), Ok((Node::ROOT, b"nowhere".to_vec(), false, false)));
+    assert_eq!(last("dangling", Follow::Never), Ok((Node::ROOT, b"dangling".to_vec(), true, false)));
+    assert_eq!(last("sbin/", Follow::Never), Ok((Node::ROOT, b"sbin".to_vec(), true, true)));
+    assert_eq!(last("sbin/", Follow::IfSlash), Ok((Node::ROOT, b"bin".to_vec(), true, true)));
+    assert_eq!(last("new/x", Follow::Yes), Err(Errno::ENOENT));
+    assert_eq!(last("/", Follow::Yes), Ok((Node::ROOT, b".".to_vec(), true, false)));
+    assert_eq!(last("bin/..", Follow::Never), Ok((bin, b"..".to_vec(), true, false)));
+}
+
+#[test]
 fn processes_have_directories() {
     let tree = files();
     assert_eq!(find(&tree, "/proc/self", true), Ok(Node::ProcessDir(7)));
@@ -90,4 +110,8 @@ fn processes_have_directories() {
     assert_eq!(find(&tree, "/proc/1/maps/x", true), Err(Errno::ENOTDIR));
     assert_eq!(walk(&tree, &World::default(), Node::ROOT, b"/proc/self", true), Err(Errno::ENOENT));
     assert!(matches!(find(&tree, "/proc/self", false), Ok(Node::Inode(_))));
+    assert_eq!(find(&tree, "/proc/thread-self/maps", true), Ok(Node::ProcessFile(7, ProcessFile::Maps)));
+    assert_eq!(find(&tree, "/proc/self/cwd/bin", true), find(&tree, "/bin", true));
+    assert_eq!(find(&tree, "/proc/self/fd/0/bin", true), find(&tree, "/bin", true));
+    assert_eq!(find(&tree, "/proc/self/fd/1", true), Err(Errno::ENOENT));
 }

@@ -26,6 +26,8 @@ bitflags! {
         const POPULATE = 8;
         /// The initial stack.
         const STACK = 16;
+        /// With SHARED: the file may not be written, so neither may this, now or later.
+        const READ_ONLY = 32;
     }
 }
 
@@ -76,6 +78,7 @@ impl AddressSpace {
         };
         let mut flags = VmaFlags::empty();
         flags.set(VmaFlags::SHARED, shared);
+        flags.set(VmaFlags::READ_ONLY, request.flags.contains(MapFlags::READ_ONLY));
         flags.set(VmaFlags::STACK, request.flags.contains(MapFlags::STACK));
         let vma = Vma { start, end, prot: request.prot, flags, backing };
         // Two more than itself, should it have to be unmapped again.

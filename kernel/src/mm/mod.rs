@@ -41,6 +41,7 @@ pub mod mremap;
 mod nonpresent;
 pub mod object;
 mod object_fault;
+pub mod object_io;
 mod pageout;
 pub mod pcp;
 pub mod percpu;
@@ -119,6 +120,8 @@ pub struct Mm<M> {
     caches: PerCpu<Caches>,
     zero_page: Pfn,
     tables: AtomicU64,
+    /// Pages that objects have.
+    object_pages: AtomicU64,
     next_owner: AtomicU32,
 }
 
@@ -145,6 +148,7 @@ impl<M: Machine> Mm<M> {
             caches: PerCpu::empty(),
             zero_page: Pfn::new(0),
             tables: AtomicU64::new(0),
+            object_pages: AtomicU64::new(0),
             next_owner: AtomicU32::new(1),
         }
     }
@@ -301,6 +305,11 @@ impl<M: Machine> Mm<M> {
     /// Translation tables of user address spaces in use.
     pub fn table_pages(&self) -> u64 {
         self.tables.load(Ordering::Relaxed)
+    }
+
+    /// Pages of files and shared memory.
+    pub fn object_pages(&self) -> u64 {
+        self.object_pages.load(Ordering::Relaxed)
     }
 
     /// A number for a new address space, by which the frame table names the owner of a folio. Starts at 1.

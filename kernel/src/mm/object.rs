@@ -1,4 +1,4 @@
-//! Memory that several address spaces may map: the page cache of a file, or shared anonymous memory.
+//! Memory that several address spaces may map: the contents of a file, or shared anonymous memory.
 //!
 //! An object's pages are made at the first use of any of them, as folios as large as fit: aligned by page number, so
 //! that a mapping whose addresses agree with the page numbers can fold them into contpte blocks, and never reaching
@@ -6,11 +6,16 @@
 //! size: `exec_folio_order`), shared memory's follow a policy. Memory pressure, or a page that is there already, makes
 //! them smaller; a page alone always fits.
 //!
-//! An object owns one reference to each of its folios. Files of the initramfs are read-only and stay in memory; their
-//! pages are filled from the archive. The pages are found through an array of *chunks*, frames full of frame numbers,
-//! so that an object costs heap by the gigabyte, not by the page. No folio is in two chunks.
+//! An object owns one reference to each of its folios. The bytes a file of the initramfs begins with are its *source*:
+//! pages are filled from it when they are first used, and what has been cut off once never comes back from there. All
+//! bytes behind the end are zero, in pages that are there and in those that will be. `object_io` reads, writes and
+//! resizes.
+//!
+//! The pages are found through an array of *chunks*, frames full of frame numbers, so that an object costs heap by the
+//! gigabyte, not by the page, and only as far as its last page that is there. No folio is in two chunks.
 
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use paging::{CONT_PTES, Event, PAGE_SHIFT, PAGE_SIZE, Pfn};
 
@@ -22,7 +27,7 @@ use crate::errno::{Errno, Result};
 use crate::util::Ref;
 
 /// Frame numbers that fit in a chunk.
-const PER_CHUNK: u64 = PAGE_SIZE / 8;
+pub(super) const PER_CHUNK: u64 = PAGE_SIZE / 8;
 /// log2 of the pages of a file's largest folio: a contpte block.
 const FILE_ORDER: u8 = CONT_PTES.trailing_zeros() as u8;
 /// log2 of the pages of any object's largest folio: as many as a chunk holds.
@@ -31,25 +36,51 @@ const LARGEST: u8 = if MAX_ORDER as u32 <= PAGE_SHIFT - 3 { MAX_ORDER } else { (
 /// A file's or shared memory's pages. Whoever holds the last reference gives it to [`Mm::object_put`]; merely
 /// dropping it would leak its pages.
 pub struct Object {
-    contents: Contents,
-    /// How many pages it has.
-    pages: u64,
-    /// By number / [`PER_CHUNK`]; a chunk of frame number 0 is not there yet.
-    chunks: spin::Mutex<Vec<Pfn>>,
+    use_: Use,
+    /// Whether a mapping of it was ever made.
+    mapped: AtomicBool,
+    pub(super) state: spin::Mutex<State>,
 }
 
-enum Contents {
-    File(&'static [u8]),
-    Zeroes,
+/// What decides about the sizes of an object's folios.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    File,
+    Shared,
+}
+
+/// What changes about an object.
+pub(super) struct State {
+    /// Its size in bytes.
+    pub(super) bytes: u64,
+    /// What its pages from the first on are filled from; never longer than the object.
+    pub(super) source: &'static [u8],
+    /// Pages that are there.
+    pub(super) present: u64,
+    /// By number / [`PER_CHUNK`]; a chunk of frame number 0 is not there yet.
+    pub(super) chunks: Vec<Pfn>,
+}
+
+impl State {
+    /// How many pages it has, the last perhaps in part.
+    pub(super) fn pages(&self) -> u64 {
+        self.bytes.div_ceil(PAGE_SIZE)
+    }
+
+    /// The chunk for page number `page`, if it is there.
+    pub(super) fn chunk(&self, page: u64) -> Option<Pfn> {
+        let chunk = *self.chunks.get(usize::try_from(page / PER_CHUNK).ok()?)?;
+        (chunk.get() != 0).then_some(chunk)
+    }
 }
 
 impl Object {
-    /// The page cache of a file with the contents `data`.
+    /// A file that holds `data` at first.
     ///
     /// # Errors
     /// `ENOMEM`.
     pub fn file(data: &'static [u8]) -> Result<Ref<Object>> {
-        Self::new(Contents::File(data), data.len() as u64)
+        Self::new(Use::File, data, data.len() as u64)
     }
 
     /// Shared memory of `bytes` bytes, zero at first.
@@ -57,21 +88,41 @@ impl Object {
     /// # Errors
     /// `ENOMEM`.
     pub fn shmem(bytes: u64) -> Result<Ref<Object>> {
-        Self::new(Contents::Zeroes, bytes)
+        Self::new(Use::Shared, &[], bytes)
     }
 
-    fn new(contents: Contents, bytes: u64) -> Result<Ref<Object>> {
-        let pages = bytes.div_ceil(PAGE_SIZE);
-        let count = usize::try_from(pages.div_ceil(PER_CHUNK)).map_err(|_| Errno::ENOMEM)?;
-        let mut chunks = Vec::new();
-        chunks.try_reserve_exact(count)?;
-        chunks.resize(count, Pfn::new(0));
-        Ref::try_new(Object { contents, pages, chunks: spin::Mutex::new(chunks) })
+    fn new(use_: Use, source: &'static [u8], bytes: u64) -> Result<Ref<Object>> {
+        let chunks = bytes.div_ceil(PAGE_SIZE).div_ceil(PER_CHUNK);
+        let chunks = usize::try_from(chunks).map_err(|_| Errno::ENOMEM)?;
+        let mut state = State { bytes, source, present: 0, chunks: Vec::new() };
+        state.chunks.try_reserve_exact(chunks)?;
+        Ref::try_new(Object { use_, mapped: AtomicBool::new(false), state: spin::Mutex::new(state) })
+    }
+
+    /// Its size in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.state.lock().bytes
     }
 
     /// How many pages it has, the last of a file perhaps in part.
     pub fn pages(&self) -> u64 {
-        self.pages
+        self.state.lock().pages()
+    }
+
+    /// How many pages are taken up: those that are there, or that its source will fill.
+    pub fn occupied(&self) -> u64 {
+        let state = self.state.lock();
+        state.present.max((state.source.len() as u64).div_ceil(PAGE_SIZE))
+    }
+
+    /// Notes that it is going to be mapped.
+    pub fn set_mapped(&self) {
+        self.mapped.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was ever going to be mapped: if not, no address space has to be looked at when its pages go.
+    pub fn was_mapped(&self) -> bool {
+        self.mapped.load(Ordering::Relaxed)
     }
 }
 
@@ -97,28 +148,39 @@ impl<M: Machine> Mm<M> {
         page: u64,
         flags: VmaFlags,
     ) -> core::result::Result<Pfn, PageError> {
-        if page >= object.pages {
+        let mut state = object.state.lock();
+        let end = state.pages();
+        if page >= end {
             return Err(PageError::BeyondEnd);
         }
-        let mut chunks = object.chunks.lock();
-        let chunk = chunks.get_mut((page / PER_CHUNK) as usize).ok_or(PageError::BeyondEnd)?;
-        if chunk.get() == 0 {
-            *chunk = self.alloc_zeroed_frame(Kind::Kernel).ok_or(PageError::NoMemory)?;
-        }
-        let chunk = *chunk;
+        self.page_in(object, &mut state, page, flags, end)
+    }
+
+    /// As [`object_page`](Self::object_page), with the object locked and folios that reach up to page number `end`.
+    pub(super) fn page_in(
+        &self,
+        object: &Object,
+        state: &mut State,
+        page: u64,
+        flags: VmaFlags,
+        end: u64,
+    ) -> core::result::Result<Pfn, PageError> {
+        let chunk = self.chunk_in(state, page)?;
         if let Some(known) = self.known(chunk, page) {
             return Ok(known);
         }
         let mut order = self.largest_below(object, LARGEST + 1, flags);
         loop {
             let first = page >> order << order;
-            if self.fits(object, chunk, first, order) {
+            if self.fits(end, chunk, first, order) {
                 if let Some(head) = self.alloc_frames(order, Kind::Object, 0) {
-                    self.fill(object, first, head, order);
+                    self.fill(state.source, first, head, order);
                     for index in 0..1 << order {
                         // SAFETY: as in `known`; all of the folio's slots are in this chunk.
                         unsafe { self.slot(chunk, first + index).write(head.get() + index) };
                     }
+                    state.present += 1 << order;
+                    self.object_pages.fetch_add(1 << order, Ordering::Relaxed);
                     return Ok(head.add(page - first));
                 }
                 if order > 0 {
@@ -132,35 +194,56 @@ impl<M: Machine> Mm<M> {
         }
     }
 
+    /// The chunk for page number `page`, made if it is not there.
+    fn chunk_in(&self, state: &mut State, page: u64) -> core::result::Result<Pfn, PageError> {
+        let index = usize::try_from(page / PER_CHUNK).map_err(|_| PageError::NoMemory)?;
+        if index >= state.chunks.len() {
+            let more = index + 1 - state.chunks.len();
+            state.chunks.try_reserve(more).map_err(|_| PageError::NoMemory)?;
+            state.chunks.resize(index + 1, Pfn::new(0));
+        }
+        let chunk = &mut state.chunks[index];
+        if chunk.get() == 0 {
+            *chunk = self.alloc_zeroed_frame(Kind::Kernel).ok_or(PageError::NoMemory)?;
+        }
+        Ok(*chunk)
+    }
+
     /// Page number `page` of `object` if it is there already, and how many pages of its folio follow from it on, at
     /// most `max`, which is at least 1.
     pub(super) fn object_run(&self, object: &Object, page: u64, max: usize) -> Option<(Pfn, usize)> {
-        let chunk = *object.chunks.lock().get((page / PER_CHUNK) as usize)?;
-        let pfn = (chunk.get() != 0).then(|| self.known(chunk, page))??;
-        Some((pfn, self.frames.folio(pfn).span().left_from(pfn).min(max)))
+        let state = object.state.lock();
+        // A folio may reach behind the end of a file that was cut off; what is there must not be mapped.
+        let left = usize::try_from(state.pages().checked_sub(page)?).unwrap_or(usize::MAX);
+        let pfn = self.known(state.chunk(page)?, page)?;
+        let run = self.frames.folio(pfn).span().left_from(pfn).min(max).min(left);
+        (run > 0).then_some((pfn, run))
     }
 
     /// The largest order below `below` that the object's folios may have.
     fn largest_below(&self, object: &Object, below: u8, flags: VmaFlags) -> u8 {
-        match object.contents {
-            Contents::File(_) => FILE_ORDER.min(below - 1),
-            Contents::Zeroes => self.shmem_policy.largest_below(below, flags),
+        match object.use_ {
+            Use::File => FILE_ORDER.min(below - 1),
+            Use::Shared => self.shmem_policy.largest_below(below, flags),
         }
     }
 
-    /// Whether a folio of `order` can begin at page number `first`: it would lie in the object, and nothing of it is
-    /// there yet.
-    fn fits(&self, object: &Object, chunk: Pfn, first: u64, order: u8) -> bool {
+    /// Whether a folio of `order` can begin at page number `first`: it would end before page number `behind`, and nothing
+    /// of it is there yet.
+    fn fits(&self, behind: u64, chunk: Pfn, first: u64, order: u8) -> bool {
         let end = first + (1 << order);
-        end <= object.pages && (first..end).all(|page| self.known(chunk, page).is_none())
+        end <= behind && (first..end).all(|page| self.known(chunk, page).is_none())
     }
 
-    /// Gives the folio at `head`, which nobody else knows yet, the contents of the object from page number `first` on.
-    fn fill(&self, object: &Object, first: u64, head: Pfn, order: u8) {
+    /// Gives the folio at `head`, which nobody else knows yet, what `source` has from page number `first` on, and zeroes.
+    fn fill(&self, source: &[u8], first: u64, head: Pfn, order: u8) {
         let bytes = (PAGE_SIZE as usize) << order;
-        let Contents::File(data) = object.contents else { return self.zero(head, 1 << order) };
-        let source = &data[(first * PAGE_SIZE) as usize..];
+        let source =
+            usize::try_from(first * PAGE_SIZE).ok().and_then(|from| source.get(from..)).unwrap_or(&[]);
         let source = &source[..source.len().min(bytes)];
+        if source.is_empty() {
+            return self.zero(head, 1 << order);
+        }
         let target = self.machine.ptr(head.addr());
         // SAFETY: the frames are fresh, so nobody else uses them, and there are `bytes` bytes of them.
         unsafe {
@@ -173,7 +256,9 @@ impl<M: Machine> Mm<M> {
     /// Gives up a reference to `object`; with the last, its pages lose theirs.
     pub fn object_put(&self, object: Ref<Object>) {
         let Some(object) = Ref::into_inner(object) else { return };
-        for chunk in object.chunks.into_inner().into_iter().filter(|chunk| chunk.get() != 0) {
+        let state = object.state.into_inner();
+        self.object_pages.fetch_sub(state.present, Ordering::Relaxed);
+        for chunk in state.chunks.into_iter().filter(|chunk| chunk.get() != 0) {
             let mut index = 0;
             while index < PER_CHUNK {
                 let Some(head) = self.known(chunk, index) else {
@@ -191,7 +276,7 @@ impl<M: Machine> Mm<M> {
 
     /// The frame that `chunk` has for page number `page`.
     #[inline]
-    fn known(&self, chunk: Pfn, page: u64) -> Option<Pfn> {
+    pub(super) fn known(&self, chunk: Pfn, page: u64) -> Option<Pfn> {
         // SAFETY: the slot is in a chunk, which its object owns and whose lock the caller holds, or which nobody else
         // can reach any more.
         let known = unsafe { self.slot(chunk, page).read() };
@@ -200,7 +285,7 @@ impl<M: Machine> Mm<M> {
 
     /// Where `chunk` has the frame number of page number `page`.
     #[inline]
-    fn slot(&self, chunk: Pfn, page: u64) -> *mut u64 {
+    pub(super) fn slot(&self, chunk: Pfn, page: u64) -> *mut u64 {
         self.machine.ptr(chunk.addr().add(page % PER_CHUNK * 8)).cast()
     }
 }

@@ -11,7 +11,7 @@ use paging::{PAGE_SIZE, VirtAddr};
 use super::Mm;
 use super::machine::Machine;
 use super::space::AddressSpace;
-use super::vma::{Backing, Prot, Vma};
+use super::vma::{Backing, Prot, Vma, VmaFlags};
 use crate::errno::{Errno, Result};
 
 /// Whether a mapping of `backing` may ever permit `prot`.
@@ -47,7 +47,10 @@ impl AddressSpace {
 
     /// Whether all VMAs between `start` and `end` may permit `prot`.
     pub(super) fn may_protect(&self, start: VirtAddr, end: VirtAddr, prot: Prot) -> bool {
-        self.vmas_between(start, end).all(|vma| may_permit(&vma.backing, prot))
+        self.vmas_between(start, end).all(|vma| {
+            let written = vma.flags.contains(VmaFlags::READ_ONLY) && prot.contains(Prot::WRITE);
+            may_permit(&vma.backing, prot) && !written
+        })
     }
 
     /// Whether a VMA between `start` and `end` is one of frames, which nothing could map again.

@@ -18,7 +18,7 @@ impl AddressSpace {
     ///
     /// # Errors
     /// `EINVAL`: misaligned. `ENOMEM`: part of the range is not mapped, or no memory to split a VMA; nothing changed.
-    /// `EACCES`: device registers to be written or executed.
+    /// `EACCES`: device registers to be written or executed, or a shared file that may not be written.
     pub fn mprotect<M: Machine>(&mut self, mm: &Mm<M>, addr: usize, len: usize, prot: Prot) -> Result<()> {
         if len == 0 && (addr as u64).is_multiple_of(PAGE_SIZE) {
             return Ok(());

@@ -40,6 +40,8 @@ bitflags! {
         const WIPEONFORK = 32;
         /// The initial stack.
         const STACK = 64;
+        /// Shared, and the file may not be written: nor may this, now or later.
+        const READ_ONLY = 256;
         /// The heap that brk moves.
         const HEAP = 128;
         /// Registered with userfaultfd for write-protection.

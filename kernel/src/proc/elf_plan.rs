@@ -87,11 +87,11 @@ pub struct LoadPlan {
 }
 
 impl LoadPlan {
-    /// Reads the headers of the ELF file `file`.
+    /// Reads the headers of an ELF file of `bytes` bytes, which begins with `file`: all of its headers are in that.
     ///
     /// # Errors
     /// `ENOEXEC`: not an executable of the kind above, or an inconsistent one. `ENOMEM`: no room for the plan.
-    pub fn parse(file: &[u8]) -> Result<LoadPlan> {
+    pub fn parse_head(file: &[u8], bytes: u64) -> Result<LoadPlan> {
         let header = read_header(file).ok_or(Errno::ENOEXEC)?;
         let table = phdr_table(file, &header).ok_or(Errno::ENOEXEC)?;
         let (bias, count) = place(table.iter(), header.e_type == abi::ET_DYN).ok_or(Errno::ENOEXEC)?;
@@ -99,7 +99,7 @@ impl LoadPlan {
         segments.try_reserve_exact(count)?;
         let mut phdr = 0;
         for ph in loads(table.iter()) {
-            let segment = read_segment(&ph, file.len(), bias).ok_or(Errno::ENOEXEC)?;
+            let segment = read_segment(&ph, bytes, bias).ok_or(Errno::ENOEXEC)?;
             if segments.last().is_some_and(|last: &Segment| segment.start() < last.end()) {
                 return Err(Errno::ENOEXEC);
             }
@@ -114,6 +114,14 @@ impl LoadPlan {
         let entry = usize::try_from(header.e_entry).ok().and_then(|entry| entry.checked_add(bias));
         let entry = entry.filter(|entry| is_code(&segments, *entry)).ok_or(Errno::ENOEXEC)?;
         Ok(LoadPlan { segments, entry, phdr, phnum: table.len() })
+    }
+
+    /// As [`parse_head`](Self::parse_head), of a file that is there as a whole.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn parse(file: &[u8]) -> Result<LoadPlan> {
+        Self::parse_head(file, file.len() as u64)
     }
 
     /// Where the heap begins: the first page after the last segment.
@@ -178,14 +186,14 @@ fn place(headers: PhdrIter<'_>, position_independent: bool) -> Option<(usize, us
     Some(((PIE_BASE & !(align - 1)).checked_sub(lowest)?, count))
 }
 
-fn read_segment(ph: &ProgramHeader, file_len: usize, bias: usize) -> Option<Segment> {
+fn read_segment(ph: &ProgramHeader, file_len: u64, bias: usize) -> Option<Segment> {
     let vaddr = usize::try_from(ph.p_vaddr).ok()?.checked_add(bias)?;
     let mem_bytes = usize::try_from(ph.p_memsz).ok()?;
     let file_bytes = usize::try_from(ph.p_filesz).ok()?;
     let end = vaddr.checked_add(mem_bytes)?;
     let file_end = ph.p_offset.checked_add(ph.p_filesz)?;
     let good = file_bytes <= mem_bytes
-        && file_end <= file_len as u64
+        && file_end <= file_len
         && (vaddr as u64).wrapping_sub(ph.p_offset).is_multiple_of(PAGE as u64)
         && vaddr >= EXEC_MIN
         && end <= EXEC_MAX;

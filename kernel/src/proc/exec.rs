@@ -15,9 +15,10 @@ use super::sched;
 use super::stack_image::{Contents, StackImage, at};
 use crate::arch::{self, FpState, TrapFrame, uaccess};
 use crate::errno::{Errno, Result};
-use crate::fs;
+use crate::fs::kernel::Kernel;
+use crate::fs::{self, Node, Program};
 use crate::mm::stack::stack_start;
-use crate::mm::{Access, AddressSpace, Backing, FaultError, MapFlags, MapRequest, Object, Prot};
+use crate::mm::{Access, AddressSpace, Backing, FaultError, MapFlags, MapRequest, Prot};
 use crate::util::Ref;
 
 /// AT_HWCAP: FP and ASIMD, which every CPU has that Pleat runs on, and atomics if this one does. What is not reported
@@ -28,6 +29,9 @@ fn hwcap() -> u64 {
     const ATOMICS: u64 = 1 << 8;
     FP | ASIMD | if arch::features().lse { ATOMICS } else { 0 }
 }
+
+/// Bytes at the start of a file that its headers have to be in.
+const HEAD_BYTES: usize = 16 << 10;
 
 /// Ticks a second for times(2): Linux's USER_HZ.
 const CLOCK_TICKS: u64 = 100;
@@ -49,17 +53,16 @@ impl Drop for Building {
 /// What `path` lacks (`ENOENT`, `EACCES`...), `ENOEXEC`: not a static executable for aarch64, `ENOMEM`, `E2BIG`. The
 /// process goes on as before then.
 pub(crate) fn exec(path: &[u8], argv: &Strings, envp: &Strings, frame: &mut TrapFrame) -> Result<()> {
-    let node = fs::lookup(path)?;
-    let file = node.data().filter(|_| node.is_executable()).ok_or(Errno::EACCES)?;
-    let plan = LoadPlan::parse(file)?;
-    let object = node.object()?;
+    let me = sched::current();
+    let program = find(me, path)?;
+    let plan = LoadPlan::parse_head(&program.read(0, HEAD_BYTES)?, program.bytes())?;
     let image = initial_stack(path, argv, envp, &plan)?;
 
     let mut building = Building(Some(AddressSpace::new(crate::mm())?));
     if let Some(space) = &mut building.0 {
-        populate(space, &plan, &object, &image)?;
+        populate(space, &plan, &program, &image)?;
     }
-    let me = sched::current();
+    let program = Ref::try_new(program.into_place())?;
     core::mem::swap(&mut building.0, &mut *me.mm.lock());
     me.activate_mm();
     if let Err(error) = write_initial_data(&plan, &image) {
@@ -68,10 +71,24 @@ pub(crate) fn exec(path: &[u8], argv: &Strings, envp: &Strings, frame: &mut Trap
         return Err(error);
     }
     drop(building); // the old one, which this CPU left above
-    me.files.lock().close_on_exec();
+    loop {
+        let closed = me.files.lock().close_on_exec();
+        if closed.is_none() {
+            break;
+        }
+    }
+    let before = me.files.lock().set_program(program);
+    drop(before); // not under the lock
     *me.comm.lock() = Comm::of_path(path);
     start_afresh(me, frame, &plan, &image);
     Ok(())
+}
+
+/// The file that `path` names, from the working directory unless it is absolute.
+fn find(me: &Process, path: &[u8]) -> Result<Program> {
+    let cwd = me.files.lock().cwd().cloned();
+    let start = cwd.as_ref().map_or(Node::ROOT, |place| place.node());
+    Program::open(fs::root()?, &Kernel, start, path)
 }
 
 /// The process's registers as a program finds them at its entry: nothing but the stack pointer is set.
@@ -108,18 +125,13 @@ fn initial_stack(path: &[u8], argv: &Strings, envp: &Strings, plan: &LoadPlan) -
 }
 
 /// Maps everything, and faults in what will be written before the program runs.
-fn populate(
-    space: &mut AddressSpace,
-    plan: &LoadPlan,
-    object: &Ref<Object>,
-    image: &StackImage,
-) -> Result<()> {
+fn populate(space: &mut AddressSpace, plan: &LoadPlan, program: &Program, image: &StackImage) -> Result<()> {
     for segment in &plan.segments {
         let prot = prot_of(segment);
         let (start, file_end, end) = (segment.start(), segment.file_end(), segment.end());
         if start < file_end {
             let page = segment.offset / PAGE as u64;
-            let backing = Backing::Object { object: object.clone(), page };
+            let backing = Backing::Object { object: program.object(), page };
             map(space, start, file_end - start, prot, MapFlags::empty(), backing)?;
         }
         if file_end < end {

@@ -7,6 +7,7 @@ use super::comm::COMM_LEN;
 use super::process::{self, Process};
 use super::task::{BLOCKED, BLOCKING, TaskRef};
 use super::{Pid, TABLE};
+use crate::fs::FdTable;
 
 /// A process that is not freed meanwhile, though it may exit and even be reaped. The holder does not block: a reaper
 /// spins until all pins are gone.
@@ -55,6 +56,11 @@ impl Process {
     /// Its number.
     pub fn pid(&self) -> u32 {
         self.task.pid().get()
+    }
+
+    /// What it has of the file system.
+    pub fn files(&self) -> &spin::Mutex<FdTable> {
+        &self.files
     }
 
     /// The parent's number; 0 for the first process and for one that has been reaped.

@@ -4,34 +4,40 @@
 //! before it is used, so no lock is held while user memory is touched or a call blocks; what is closed meanwhile stays
 //! open until the call is done.
 
+mod attributes;
+mod copy;
 mod descriptor;
+mod directory;
 mod io;
+mod memfd;
+mod names;
 mod path;
+mod size;
 mod splice;
+mod start;
+mod stat;
 mod user;
 
-pub use descriptor::{close, dup, dup3, fcntl, ioctl, pipe2};
-pub use io::{getdents64, lseek, pread64, read, readv, write, writev};
-pub use path::{faccessat, fstat, getcwd, newfstatat, openat, readlinkat};
+pub use attributes::{fchmod, fchmodat, fchown, fchownat, utimensat};
+pub use copy::{copy_file_range, sendfile, splice, tee};
+pub use descriptor::{close, close_range, dup, dup3, fcntl, flock, ioctl, pipe2};
+pub use directory::{chdir, chroot, fchdir, getcwd, getdents64, mount, umask, umount2};
+pub use io::{lseek, pread64, preadv, preadv2, pwrite64, pwritev, pwritev2, read, readv, write, writev};
+pub use memfd::memfd_create;
+pub use names::{linkat, mkdirat, mknodat, renameat, renameat2, symlinkat, unlinkat};
+pub use path::{faccessat, faccessat2, openat, readlinkat};
+pub use size::{fadvise64, fallocate, fsync, ftruncate, sync, truncate};
 pub use splice::vmsplice;
+pub use stat::{fstat, fstatfs, newfstatat, statfs, statx};
 
 use crate::errno::Result;
-use crate::fs::{self, file::OpenFile};
-use crate::mm::Object;
+use crate::fs::file::OpenFile;
 use crate::proc::current_files;
 use crate::util::Ref;
 
 /// A descriptor as a call gets it: 32 bits, of which negative values are no descriptor.
 const fn descriptor_number(arg: u64) -> usize {
     arg as u32 as usize
-}
-
-/// The page cache of an open file, for mmap.
-///
-/// # Errors
-/// `EBADF`; `EACCES`: not open for reading; `ENODEV`: not a regular file with stored contents; `ENOMEM`.
-pub fn object(fd: i32) -> Result<Ref<Object>> {
-    file(fd as u64)?.object(fs::tree()?)
 }
 
 /// What a descriptor argument stands for.

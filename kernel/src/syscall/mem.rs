@@ -2,13 +2,11 @@
 
 use super::map_args;
 use crate::errno::{Errno, Result};
-use crate::fs;
 use crate::mm::{Backing, MapFlags, MapRequest, Prot, RemapFlags, RemapRequest};
 use crate::proc::layout::PAGE;
 use crate::proc::{current_files, with_current_mm};
 
-/// mmap(addr, len, prot, flags, fd, offset). No file can be written, so a shared mapping of one is made as a private one,
-/// which shows the same and keeps the page cache safe from a later mprotect. MAP_GROWSDOWN and other hints are ignored.
+/// mmap(addr, len, prot, flags, fd, offset). MAP_GROWSDOWN and other hints are ignored.
 pub fn mmap(args: &[u64; 6]) -> Result<usize> {
     let asked = map_args::check(args)?;
     let mut flags = MapFlags::empty();
@@ -16,17 +14,30 @@ pub fn mmap(args: &[u64; 6]) -> Result<usize> {
     flags.set(MapFlags::NOREPLACE, asked.noreplace);
     flags.set(MapFlags::POPULATE, asked.populate);
     let prot = Prot::from_bits_truncate(asked.prot);
-    let backing = match asked.file {
-        Some((fd, offset)) => {
-            if asked.shared && prot.contains(Prot::WRITE) {
-                return Err(Errno::EACCES);
-            }
-            let file = current_files().lock().get(fd as u32 as usize)?;
-            file.backing(fs::tree()?, offset, asked.len as u64)?
-        }
-        None => Backing::Anon,
+    // Kept until the mapping is made, and has a reference of its own to what the file shows.
+    let file = match asked.file {
+        Some((fd, _)) => Some(current_files().lock().get(fd as u32 as usize)?),
+        None => None,
     };
-    flags.set(MapFlags::SHARED, asked.shared && !matches!(backing, Backing::Object { .. }));
+    let backing = match (&file, asked.file) {
+        (Some(file), Some((_, offset))) => {
+            if asked.shared && !file.writable() {
+                if prot.contains(Prot::WRITE) {
+                    return Err(Errno::EACCES);
+                }
+                flags |= MapFlags::READ_ONLY;
+            }
+            if asked.shared && file.is_sealed() {
+                if prot.contains(Prot::WRITE) {
+                    return Err(Errno::EPERM);
+                }
+                flags |= MapFlags::READ_ONLY;
+            }
+            file.backing(offset, asked.len as u64)?
+        }
+        _ => Backing::Anon,
+    };
+    flags.set(MapFlags::SHARED, asked.shared);
     let request = MapRequest { addr: asked.addr, len: asked.len, prot, flags, backing };
     with_current_mm(|space| space.mmap(crate::mm(), request)).ok_or(Errno::ENOMEM)?
 }

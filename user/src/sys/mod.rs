@@ -9,6 +9,7 @@ pub mod memory;
 pub mod process;
 pub mod system;
 pub mod time;
+pub mod tree;
 
 pub use errno::{Errno, Result};
 

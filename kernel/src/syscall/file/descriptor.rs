@@ -4,7 +4,8 @@ use core::mem::{offset_of, size_of};
 
 use linux_raw_sys::general::{self as linux, termios, winsize};
 
-use super::{descriptor_number, file};
+use super::super::user_ptr::UserPtr;
+use super::{descriptor_number, file, memfd};
 use crate::arch::uaccess::copy_to_user;
 use crate::errno::{Errno, Result};
 use crate::fs::device::Device;
@@ -14,10 +15,22 @@ use crate::fs::pipe;
 use crate::proc::current_files;
 use crate::util::Ref;
 
+/// Linux: include/uapi/linux/close_range.h.
+const CLOSE_RANGE_UNSHARE: u32 = 2;
+/// As above.
+const CLOSE_RANGE_CLOEXEC: u32 = 4;
 /// Linux: include/uapi/asm-generic/ioctls.h.
 const TCGETS: u32 = 0x5401;
 /// As above.
 const TIOCGWINSZ: u32 = 0x5413;
+/// As above.
+const FIONREAD: u32 = 0x541b;
+/// As above.
+const FIONBIO: u32 = 0x5421;
+/// As above.
+const FIONCLEX: u32 = 0x5450;
+/// As above.
+const FIOCLEX: u32 = 0x5451;
 
 /// `close(fd)`.
 ///
@@ -79,7 +92,56 @@ pub fn fcntl(args: &[u64; 6]) -> Result<usize> {
             Target::PipeReader(..) | Target::PipeWriter(..) => Ok(pipe::PIPE_BYTES),
             _ => Err(Errno::EBADF),
         },
+        linux::F_GET_SEALS => memfd::seals(&file),
+        linux::F_ADD_SEALS => memfd::add_seals(&file, arg),
+        // Nobody ever holds a lock against another: each is granted, and none is found.
+        linux::F_SETLK | linux::F_SETLKW | linux::F_OFD_SETLK | linux::F_OFD_SETLKW => Ok(0),
+        linux::F_GETLK | linux::F_OFD_GETLK => {
+            // `l_type`, the first field of `struct flock`.
+            copy_to_user(arg as usize, &(linux::F_UNLCK as u16).to_ne_bytes())?;
+            Ok(0)
+        }
+        linux::F_SETPIPE_SZ if matches!(file.target(), Target::PipeReader(..) | Target::PipeWriter(..)) => {
+            // What it has is what it gets.
+            if arg > pipe::PIPE_BYTES as u64 { Err(Errno::EPERM) } else { Ok(pipe::PIPE_BYTES) }
+        }
         _ => Err(Errno::EINVAL),
+    }
+}
+
+/// `flock(fd, operation)`: granted, as nobody holds one against another.
+///
+/// # Errors
+/// `EBADF`; `EINVAL`: no such operation.
+pub fn flock(args: &[u64; 6]) -> Result<usize> {
+    file(args[0])?;
+    match args[1] as u32 & !linux::LOCK_NB {
+        linux::LOCK_SH | linux::LOCK_EX | linux::LOCK_UN => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// `close_range(first, last, flags)`: closes all descriptors in between, or marks them to be closed by exec.
+///
+/// # Errors
+/// `EINVAL`: an unknown flag, or none in between.
+pub fn close_range(args: &[u64; 6]) -> Result<usize> {
+    let (first, last, flags) = (descriptor_number(args[0]), descriptor_number(args[1]), args[2] as u32);
+    if flags & !(CLOSE_RANGE_CLOEXEC | CLOSE_RANGE_UNSHARE) != 0 || first > last {
+        return Err(Errno::EINVAL);
+    }
+    let mut from = first;
+    loop {
+        let mut files = current_files().lock();
+        let Some(fd) = files.next(from).filter(|fd| *fd <= last) else { return Ok(0) };
+        from = fd + 1;
+        if flags & CLOSE_RANGE_CLOEXEC != 0 {
+            files.set_close_on_exec(fd, true)?;
+            continue;
+        }
+        let closed = files.close(fd);
+        drop(files);
+        drop(closed); // after the lock, as in close
     }
 }
 
@@ -131,6 +193,25 @@ pub fn ioctl(args: &[u64; 6]) -> Result<usize> {
     if file.flags() & linux::O_PATH != 0 {
         return Err(Errno::EBADF);
     }
+    match args[1] as u32 {
+        FIOCLEX | FIONCLEX => {
+            let close_on_exec = args[1] as u32 == FIOCLEX;
+            current_files().lock().set_close_on_exec(descriptor_number(args[0]), close_on_exec)?;
+            return Ok(0);
+        }
+        FIONBIO => {
+            let wanted = UserPtr::<u32>::new(args[2]).read()?;
+            let others = file.flags() & !linux::O_NONBLOCK;
+            file.set_flags(if wanted != 0 { others | linux::O_NONBLOCK } else { others });
+            return Ok(0);
+        }
+        FIONREAD => {
+            let waiting = file.waiting().ok_or(Errno::ENOTTY)?;
+            UserPtr::new(args[2]).write(u32::try_from(waiting).unwrap_or(i32::MAX as u32))?;
+            return Ok(0);
+        }
+        _ => {}
+    }
     let Target::Device(_, Device::Console) = file.target() else { return Err(Errno::ENOTTY) };
     match args[1] as u32 {
         TCGETS => copy_to_user(args[2] as usize, &terminal())?,
@@ -142,7 +223,8 @@ pub fn ioctl(args: &[u64; 6]) -> Result<usize> {
 
 fn duplicate(arg: u64, close_on_exec: bool, from: usize) -> Result<usize> {
     let file = file(arg)?;
-    current_files().lock().insert(file, close_on_exec, from)
+    // The clone outlives the lock, should there be no descriptor for it.
+    current_files().lock().insert(file.clone(), close_on_exec, from)
 }
 
 /// What the line discipline (`fs::tty`) does, as a `struct termios`.

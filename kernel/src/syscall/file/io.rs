@@ -1,11 +1,11 @@
-//! Moving bytes: read, write and their relatives, positions, and directory entries.
+//! Moving bytes: read, write and their relatives, and positions.
 
+use linux_raw_sys::general as linux;
+
+use super::file;
 use super::user::{UserBuffers, vector};
-use super::{file, path};
-use crate::arch::uaccess::copy_to_user;
 use crate::errno::{Errno, Result};
 use crate::fs::kernel::Kernel;
-use crate::fs::readdir::RECORD_LIMIT;
 use crate::fs::span::Span;
 
 /// `read(fd, buffer, count)`.
@@ -78,32 +78,62 @@ pub fn lseek(args: &[u64; 6]) -> Result<usize> {
     Ok(position as usize)
 }
 
-/// `getdents64(fd, buffer, count)`: as many whole records as fit.
+/// `pwrite64(fd, buffer, count, offset)`: writes at an offset in bytes and leaves the position alone.
 ///
 /// # Errors
-/// `EBADF`; `ENOTDIR`; `EINVAL`: not even one record fits; `EFAULT`; `ENOENT`: a process's directory, and the process is
-/// gone.
-pub fn getdents64(args: &[u64; 6]) -> Result<usize> {
+/// As [`write()`]; `EINVAL` for a negative offset; `ESPIPE` for what cannot seek.
+pub fn pwrite64(args: &[u64; 6]) -> Result<usize> {
+    let offset = offset(args[3])?;
     let file = file(args[0])?;
-    let (dir, mut cursor) = file.dir()?;
-    let tree = path::live_tree(dir)?;
-    let (start, size) = (args[1], args[2] as u32 as usize);
-    let mut done = 0;
-    while let Some(found) = tree.next_entry(&Kernel, dir, cursor) {
-        let mut record = [0; RECORD_LIMIT];
-        let len = tree.dirent(&found, &mut record);
-        let outcome = match size - done {
-            room if room < len => Err(Errno::EINVAL),
-            _ => copy_to_user((start as usize).wrapping_add(done), &record[..len]),
-        };
-        match outcome {
-            Err(error) if done == 0 => return Err(error),
-            Err(_) => break,
-            Ok(()) => {}
-        }
-        done += len;
-        cursor = found.next;
-    }
-    file.set_cursor(cursor);
-    Ok(done)
+    let span = Span::new(args[1], args[2])?;
+    file.write_at(&Kernel, &mut UserBuffers::new(&[span]), offset)
+}
+
+/// `preadv(fd, iovecs, count, offset)`.
+///
+/// # Errors
+/// As [`readv`] and [`pread64`].
+pub fn preadv(args: &[u64; 6]) -> Result<usize> {
+    let offset = offset(args[3])?;
+    let file = file(args[0])?;
+    file.read_at(&Kernel, &mut UserBuffers::new(&vector(args[1], args[2])?), offset)
+}
+
+/// `pwritev(fd, iovecs, count, offset)`.
+///
+/// # Errors
+/// As [`writev`] and [`pwrite64`].
+pub fn pwritev(args: &[u64; 6]) -> Result<usize> {
+    let offset = offset(args[3])?;
+    let file = file(args[0])?;
+    file.write_at(&Kernel, &mut UserBuffers::new(&vector(args[1], args[2])?), offset)
+}
+
+/// `preadv2(fd, iovecs, count, offset, -, flags)`: an offset of -1 is the position; of the flags those that are hints.
+///
+/// # Errors
+/// As [`preadv`]; `EOPNOTSUPP`: any other flag.
+pub fn preadv2(args: &[u64; 6]) -> Result<usize> {
+    hints(args[5])?;
+    if args[3] == u64::MAX { readv(args) } else { preadv(args) }
+}
+
+/// `pwritev2(fd, iovecs, count, offset, -, flags)`, as [`preadv2`].
+///
+/// # Errors
+/// As [`pwritev`]; `EOPNOTSUPP`: any other flag.
+pub fn pwritev2(args: &[u64; 6]) -> Result<usize> {
+    hints(args[5])?;
+    if args[3] == u64::MAX { writev(args) } else { pwritev(args) }
+}
+
+/// Accepts the flags of `preadv2` that change nothing here: everything is in memory, and what is written is stored.
+fn hints(flags: u64) -> Result<()> {
+    let known = linux::RWF_HIPRI | linux::RWF_DSYNC | linux::RWF_SYNC;
+    if flags & !u64::from(known) != 0 { Err(Errno::EOPNOTSUPP) } else { Ok(()) }
+}
+
+/// An offset in a file, which is not negative.
+fn offset(arg: u64) -> Result<u64> {
+    if arg > i64::MAX as u64 { Err(Errno::EINVAL) } else { Ok(arg) }
 }

@@ -15,7 +15,7 @@ use crate::mm::FaultError;
 use crate::proc::with_current_mm;
 
 const PAGE: usize = PAGE_SIZE as usize;
-const KNOWN_FLAGS: u32 =
+pub(super) const KNOWN_FLAGS: u32 =
     linux::SPLICE_F_MOVE | linux::SPLICE_F_NONBLOCK | linux::SPLICE_F_MORE | linux::SPLICE_F_GIFT;
 
 /// `vmsplice(fd, iovecs, count, flags)`: hands pages to a pipe's writing end, where they show what the caller writes

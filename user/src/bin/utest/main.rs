@@ -37,6 +37,8 @@ mod splice;
 mod swap;
 #[cfg(target_os = "none")]
 mod system;
+#[cfg(target_os = "none")]
+mod tree;
 
 #[cfg(target_os = "none")]
 user::entry!(main);
@@ -58,6 +60,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         exec::TESTS,
         files::TESTS,
         splice::TESTS,
+        tree::TESTS,
         system::TESTS,
     ];
     harness::run(&groups, args)
