@@ -270,7 +270,7 @@ impl<M: Mmu> Iterator for Parts<'_, M> {
 }
 
 /// The entry of the level above the last for `va`, if there is a table of that level.
-#[inline]
+#[inline(always)]
 pub fn lookup_pmd<M: Mmu>(mmu: &M, root: PhysAddr, va: VirtAddr) -> Option<PmdRef> {
     let mut table = root;
     let mut level = Level::TOP;

@@ -35,23 +35,28 @@ use super::Mm;
 use super::fault::{FaultError, FaultResult};
 use super::frame::{Folio, Kind};
 use super::machine::Machine;
+use super::policy::BLOCK_ORDER;
+use super::refold::holds_block;
 use super::space::AddressSpace;
 use super::vma::{Vma, VmaFlags};
 
 impl AddressSpace {
-    /// A write to a page whose entry `pte` at `at` is present but not writable, in a VMA that permits writes.
+    /// A write to a page whose entry `pte` at `at` is present but not writable, in a VMA that permits writes, that with
+    /// the given index.
+    #[inline]
     pub(super) fn write_protect_fault<M: Machine>(
         &mut self,
         mm: &Mm<M>,
+        index: usize,
         at: PteRef,
         pte: Pte,
     ) -> FaultResult {
-        let vma = self.vmas.find_mut(at.va()).ok_or(FaultError::MapErr)?;
+        let vma = self.vmas.get_mut(index).ok_or(FaultError::MapErr)?;
         if !vma.is_private() {
             mm.shared_write_fault(self.context.asid(), vma, at, pte);
             return Ok(());
         }
-        vma.flags |= VmaFlags::HAS_ANON;
+        vma.note_anon();
         if pte.is_special() {
             return self.replace_zero_page(mm, at, pte);
         }
@@ -60,17 +65,17 @@ impl AddressSpace {
             mm.count(Event::CowReuse);
             if !mm.blocks.reuses_blocks() {
                 make_writable_ptes(&mm.machine, self.context.asid(), at, 1);
-            } else if pte.is_cont() || !self.refold_reused(mm, at, pte, folio) {
-                let vma = self.vmas.find(at.va()).ok_or(FaultError::MapErr)?;
+            } else if pte.is_cont() || folio.order < BLOCK_ORDER || !self.refold_reused(mm, at, pte, folio) {
+                let vma = self.vmas.get(index).ok_or(FaultError::MapErr)?;
                 let (first, nr) = mm.reusable_run(vma, at, pte, folio.span());
                 make_writable_ptes(&mm.machine, self.context.asid(), first, nr);
             }
             return Ok(());
         }
-        if self.collapse_written_block(mm, at, pte, folio) {
+        if !pte.is_cont() && self.collapse_written_block(mm, index, at, pte, folio) {
             return Ok(());
         }
-        self.copy_written(mm, at, pte, folio)
+        self.copy_written(mm, index, at, pte, folio)
     }
 
     /// The first write to a page that was only read so far, whose entry `pte` maps the zero page.
@@ -94,7 +99,7 @@ impl AddressSpace {
     ) -> FaultResult {
         let vma = self.vmas.find_mut(at.va()).ok_or(FaultError::MapErr)?;
         vma.flags |= VmaFlags::HAS_ANON;
-        let copy = mm.alloc_anon(0, self.owner).ok_or(FaultError::Oom)?;
+        let copy = mm.alloc_anon_mapped(0, self.owner).ok_or(FaultError::Oom)?;
         let new = if writable { vma.written(copy) } else { vma.pte(copy).mkdirty() };
         let new = new.tracked_like(pte);
         // The old translation must be gone everywhere before the copy can be written, or a CPU could go on reading
@@ -107,7 +112,7 @@ impl AddressSpace {
             mm.count(Event::CowCopy);
             mm.copy(copy, pte.pfn(), 1);
         }
-        mm.finish_copy(vma, copy, 1);
+        mm.sync_if_exec(vma, copy, 1);
         set_pte_at(&mm.machine, self.context.asid(), at, new, Some(mm.frames.folio(copy).span()));
         if !pte.is_special() {
             mm.folio_remove_mappings(mm.frames.folio(pte.pfn()).head, 1);
@@ -116,11 +121,19 @@ impl AddressSpace {
     }
 
     /// Gives this address space its own copy of the page at `at` and of what may be copied with it.
-    fn copy_written<M: Machine>(&mut self, mm: &Mm<M>, at: PteRef, pte: Pte, folio: Folio) -> FaultResult {
-        let vma = self.vmas.find(at.va()).ok_or(FaultError::MapErr)?;
+    #[inline]
+    fn copy_written<M: Machine>(
+        &mut self,
+        mm: &Mm<M>,
+        index: usize,
+        at: PteRef,
+        pte: Pte,
+        folio: Folio,
+    ) -> FaultResult {
+        let vma = self.vmas.get(index).ok_or(FaultError::MapErr)?;
         let mut order = mm.copied_order(vma, at, pte, folio.span());
         let copy = loop {
-            match mm.alloc_anon(order, self.owner) {
+            match mm.alloc_anon_mapped(order, self.owner) {
                 Some(copy) => break copy,
                 None if order == 0 => return Err(FaultError::Oom),
                 // Less memory, less of it; at last the one page without which nothing goes on.
@@ -135,7 +148,7 @@ impl AddressSpace {
         let source = Pfn::new(pte.pfn().get() - first.va().pages_to(at.va()) as u64);
         mm.count(Event::CowCopy);
         mm.copy(copy, source, nr as u64);
-        mm.finish_copy(vma, copy, nr);
+        mm.sync_if_exec(vma, copy, nr);
         let new = vma.written(copy);
         replace_ptes(&mm.machine, self.context.asid(), first, new, nr);
         mm.folio_remove_mappings(folio.head, nr as u32);
@@ -143,13 +156,14 @@ impl AddressSpace {
     }
 }
 
-impl<M: Machine> Mm<M> {
-    /// Makes the fresh folio at `head`, filled with what `nr` pages of `vma` are to hold, ready to be mapped there.
-    pub(super) fn finish_copy(&self, vma: &Vma, head: Pfn, nr: usize) {
-        self.sync_if_exec(vma, head, nr);
-        self.frames.set_first_mappings(head, nr as u32);
-    }
+/// Whether `pte`, the entry at `at`, is one of a folded block that lies in `vma` as a whole: its entries then map the same
+/// folio in step, and with the same attributes.
+#[inline(always)]
+fn holds_folded(vma: &Vma, at: PteRef, pte: Pte) -> bool {
+    pte.is_cont() && holds_block(vma, at.cont_start())
+}
 
+impl<M: Machine> Mm<M> {
     /// Whether this address space maps the anonymous folio alone, of which `pte`, the entry at `at` in `vma`, maps a
     /// page: then no other process sees what is written to it.
     ///
@@ -167,6 +181,10 @@ impl<M: Machine> Mm<M> {
         let counts = self.frames.counts(folio.head);
         if counts.refs() != counts.maps as u64 || counts.maps as u64 > folio.span().pages {
             return false;
+        }
+        // The entry itself is one mapping; of a block's own folio, the block is all there are.
+        if counts.maps == 1 || (counts.maps as usize == CONT_PTES && holds_folded(vma, at, pte)) {
+            return true;
         }
         let before = ((pte.pfn().get() - folio.head.get()) as usize)
             .min(vma.start.pages_to(at.va()))
@@ -191,9 +209,11 @@ impl<M: Machine> Mm<M> {
     /// same folio, in step and write-protected alike. A folded block is wholly among them, unless it reaches into
     /// another VMA, as that of a pinned folio may.
     fn reusable_run(&self, vma: &Vma, at: PteRef, pte: Pte, folio: FolioSpan) -> (PteRef, usize) {
-        let block = at.cont_start();
-        if pte.is_cont() && block.va() >= vma.start && block.add(CONT_PTES - 1).va() < vma.end {
-            return (block, CONT_PTES);
+        if holds_folded(vma, at, pte) {
+            return (at.cont_start(), CONT_PTES);
+        }
+        if folio.pages == 1 {
+            return (at, 1);
         }
         let (before, behind) = self.run_in_step(vma, at, pte, folio, CONT_PTES);
         (PteRef::in_table_of(at, at.va().sub_pages(before)), before + behind)
@@ -205,8 +225,11 @@ impl<M: Machine> Mm<M> {
     fn copied_order(&self, vma: &Vma, at: PteRef, pte: Pte, folio: FolioSpan) -> u8 {
         let limit = if vma.flags.contains(VmaFlags::NOHUGEPAGE) { 0 } else { self.blocks.cow_order() };
         let limit = limit.min(paging::PTES_PER_TABLE.trailing_zeros() as u8);
-        if limit == 0 {
+        if limit == 0 || folio.pages == 1 {
             return 0;
+        }
+        if limit == BLOCK_ORDER && holds_folded(vma, at, pte) {
+            return limit;
         }
         let (before, behind) = self.run_in_step(vma, at, pte, folio, 1 << limit);
         let fits = |order: &u8| {

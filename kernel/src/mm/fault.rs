@@ -1,9 +1,9 @@
 //! Page faults: from what was tried to the PTE that permits it, or the reason why none does.
 
-use paging::contpte::{ptep_get_raw, set_access_flags, set_pte_at, set_ptes};
+use paging::contpte::{ptep_get_raw, set_access_flags, set_ptes};
 use paging::desc::Upper;
 use paging::flush::local_page;
-use paging::walk::{PteRef, link_table};
+use paging::walk::{PteRef, link_table, lookup_pmd};
 use paging::{CONT_PTES, Event, PAGE_SIZE, Pte, VirtAddr};
 
 use super::Mm;
@@ -92,13 +92,13 @@ impl AddressSpace {
         }
         let (write, anon) = (access == Access::Write, vma.is_private_anon());
         let tracked = vma.flags.contains(VmaFlags::SOFT_DIRTY);
-        let Some(at) = self.pte_for_fault(mm, va, write)? else { return Ok(()) };
+        let Some((at, table)) = self.pte_for_fault(mm, index, va, write)? else { return Ok(()) };
         let pte = ptep_get_raw(&mm.machine, at);
         if !pte.is_present() {
             if !pte.is_none() {
                 self.nonpresent_fault(mm, at, pte, write)
             } else if anon {
-                self.anon_fault(mm, at, write)
+                self.anon_fault(mm, index, at, table, write)
             } else {
                 self.object_fault(mm, at, write)
             }
@@ -107,7 +107,7 @@ impl AddressSpace {
                 return Err(FaultError::UffdWp);
             }
             let pte = if tracked { self.note_write(mm, at) } else { pte };
-            self.write_protect_fault(mm, at, pte)
+            self.write_protect_fault(mm, index, at, pte)
         } else {
             self.spurious_or_flags(mm, at, pte, write);
             Ok(())
@@ -116,15 +116,34 @@ impl AddressSpace {
 
     /// The last-level entry for `va`, its tables made if need be; `None` if a block was found or mapped there, and the
     /// access can be repeated.
+    #[inline(always)]
     fn pte_for_fault<M: Machine>(
         &mut self,
         mm: &Mm<M>,
+        index: usize,
         va: VirtAddr,
         write: bool,
-    ) -> Result<Option<PteRef>, FaultError> {
+    ) -> Result<Option<(PteRef, Table)>, FaultError> {
+        if let Some(pmd) = lookup_pmd(&mm.machine, self.root, va)
+            && let Upper::Table(table) = Upper::decode(mm.machine.load(pmd.desc()))
+        {
+            return Ok(Some((PteRef::in_table(table, va), Table::Used)));
+        }
+        self.make_table(mm, index, va, write)
+    }
+
+    /// As [`AddressSpace::pte_for_fault`], where there is no last-level table.
+    #[inline(never)]
+    fn make_table<M: Machine>(
+        &mut self,
+        mm: &Mm<M>,
+        index: usize,
+        va: VirtAddr,
+        write: bool,
+    ) -> Result<Option<(PteRef, Table)>, FaultError> {
         let pmd = self.pmd_for(mm, va).map_err(|_| FaultError::Oom)?;
         let mut upper = Upper::decode(mm.machine.load(pmd.desc()));
-        if upper == Upper::Absent && write && self.anon_block_fault(mm, pmd) {
+        if upper == Upper::Absent && write && self.anon_block_fault(mm, index, pmd) {
             return Ok(None);
         }
         if let Upper::Block(block) = upper {
@@ -133,15 +152,15 @@ impl AddressSpace {
             }
             upper = Upper::decode(mm.machine.load(pmd.desc()));
         }
-        let table = match upper {
-            Upper::Table(table) => table,
+        let (table, state) = match upper {
+            Upper::Table(table) => (table, Table::Used),
             Upper::Absent | Upper::Block(_) => {
                 let table = mm.alloc_table().ok_or(FaultError::Oom)?;
                 link_table(&mm.machine, pmd.desc(), table);
-                table
+                (table, Table::Fresh)
             }
         };
-        Ok(Some(PteRef::in_table(table, va)))
+        Ok(Some((PteRef::in_table(table, va), state)))
     }
 
     /// The entry permits the access already: its flags are behind, or a TLB is.
@@ -152,38 +171,45 @@ impl AddressSpace {
         }
     }
 
-    /// The first touch of anonymous memory.
-    pub(super) fn anon_fault<M: Machine>(&mut self, mm: &Mm<M>, at: PteRef, write: bool) -> FaultResult {
-        let vma = self.vmas.find_mut(at.va()).ok_or(FaultError::MapErr)?;
+    /// The first touch of anonymous memory, in the VMA with the given index, whose entry `at` is empty.
+    #[inline(always)]
+    pub(super) fn anon_fault<M: Machine>(
+        &mut self,
+        mm: &Mm<M>,
+        index: usize,
+        at: PteRef,
+        table: Table,
+        write: bool,
+    ) -> FaultResult {
+        let vma = self.vmas.get_mut(index).ok_or(FaultError::MapErr)?;
         if !write {
             let zero = vma.pte(mm.zero_page()).mkspecial();
             set_ptes(&mm.machine, at, zero, 1);
             return Ok(());
         }
-        let wanted = mm.policy.largest_below(MAX_ORDER + 1, vma.flags);
-        let mut order = wanted;
+        let mut order = mm.policy.largest_below(MAX_ORDER + 1, vma.flags);
         loop {
-            order = mm.largest_fit(vma, at, order);
-            if order == 0 && mm.refill_hole(vma, self.context.asid(), at) {
+            if order > 0 {
+                order = mm.largest_fit(vma, at, table, order);
+            }
+            // What could be a hole has neighbours.
+            if order == 0
+                && table == Table::Used
+                && mm.may_be_hole(at)
+                && mm.refill_hole(vma, self.context.asid(), at)
+            {
                 self.rss += 1;
                 return Ok(());
             }
-            if let Some(head) = mm.alloc_anon(order, self.owner) {
-                let nr = 1usize << order;
-                let first = PteRef::in_table_of(at, at.va().align_down(nr as u64 * PAGE_SIZE));
-                let pte = vma.written(head);
-                vma.flags |= VmaFlags::HAS_ANON;
+            if let Some(head) = mm.alloc_anon_mapped(order, self.owner) {
+                vma.note_anon();
+                let (nr, pte) = (1usize << order, vma.written(head));
                 mm.zero(head, nr as u64);
-                mm.frames.set_first_mappings(head, nr as u32);
+                // No block is left to be folded: a folio that is one or more is mapped by whole blocks.
                 if order == 0 {
-                    set_pte_at(
-                        &mm.machine,
-                        self.context.asid(),
-                        first,
-                        pte,
-                        Some(mm.frames.folio(head).span()),
-                    );
+                    set_ptes(&mm.machine, at, pte, 1);
                 } else {
+                    let first = PteRef::in_table_of(at, at.va().align_down(nr as u64 * PAGE_SIZE));
                     set_ptes(&mm.machine, first, pte, nr);
                 }
                 self.rss += nr;
@@ -198,14 +224,25 @@ impl AddressSpace {
     }
 }
 
+/// What is known of the last-level table that an entry is in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Table {
+    /// The fault made it: all of its entries are empty.
+    Fresh,
+    /// It was there.
+    Used,
+}
+
 impl<M: Machine> Mm<M> {
     /// The largest enabled order up to `order` whose aligned range around `at` lies in `vma` and holds no entry yet.
-    fn largest_fit(&self, vma: &Vma, at: PteRef, order: u8) -> u8 {
+    #[inline]
+    fn largest_fit(&self, vma: &Vma, at: PteRef, table: Table, order: u8) -> u8 {
         let mut order = order;
         while order > 0 {
             let bytes = PAGE_SIZE << order;
             let start = at.va().align_down(bytes);
-            if start >= vma.start && start.add(bytes) <= vma.end && self.all_none(at, start, 1 << order) {
+            let in_vma = start >= vma.start && start.add(bytes) <= vma.end;
+            if in_vma && (table == Table::Fresh || self.all_none(at, start, 1 << order)) {
                 break;
             }
             order = self.policy.largest_below(order, vma.flags);

@@ -14,6 +14,13 @@ impl<M: Machine> Mm<M> {
         self.alloc_frames(order, Kind::Anon, owner)
     }
 
+    /// A fresh anonymous folio of `order`, contents arbitrary, all of whose pages the caller is about to map. `None` when
+    /// memory is exhausted.
+    #[inline(always)]
+    pub(super) fn alloc_anon_mapped(&self, order: u8, owner: u32) -> Option<Pfn> {
+        self.alloc_counted(order, Kind::Anon, owner, Counts::maps(1 << order))
+    }
+
     /// `nr` more PTEs map frames of the folio at `head`: counts them in one update, which also tells what the counts
     /// were before it.
     ///

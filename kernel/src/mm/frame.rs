@@ -158,16 +158,46 @@ impl FrameTable {
         unsafe { self.entries.add(index).as_ref() }
     }
 
-    /// Enters the `1 << order` free frames from `pfn` as a folio with one reference.
-    #[inline]
-    pub(super) fn claim(&self, pfn: Pfn, order: u8, kind: Kind, owner: u32) {
+    /// Enters the `1 << order` free frames from `pfn` as a folio with these counts.
+    #[inline(always)]
+    pub(super) fn claim(&self, pfn: Pfn, order: u8, kind: Kind, owner: u32, counts: Counts) {
         let head = self.entry(pfn);
         debug_assert!(Kind::from_meta(head.meta.load(Ordering::Relaxed)) == Kind::Free, "{pfn:?} is in use");
-        head.counts.set(Counts::ONE);
+        head.counts.set(counts);
         let meta = (owner as u64) << 32 | (order as u64) << 8 | kind as u64;
-        for offset in 0..1 << order {
-            self.entry(pfn.add(offset)).meta.store(meta | offset << 16, Ordering::Relaxed);
+        if order == 0 {
+            head.meta.store(meta, Ordering::Relaxed);
+        } else {
+            self.enter(pfn, meta, 1 << order);
         }
+    }
+
+    /// Enters the `pages` frames from `pfn` as those of the folio whose head says `meta`.
+    #[inline]
+    fn enter(&self, pfn: Pfn, meta: u64, pages: usize) {
+        const STEP: u64 = 1 << 16;
+        let frames = self.entries_of(pfn, pages);
+        let mut meta = meta;
+        let (chunks, rest) = frames.as_chunks::<8>();
+        for chunk in chunks {
+            for frame in chunk {
+                frame.meta.store(meta, Ordering::Relaxed);
+                meta += STEP;
+            }
+        }
+        for frame in rest {
+            frame.meta.store(meta, Ordering::Relaxed);
+            meta += STEP;
+        }
+    }
+
+    /// The entries of the `pages` frames from `pfn`.
+    #[inline(always)]
+    fn entries_of(&self, pfn: Pfn, pages: usize) -> &[Frame] {
+        let index = pfn.get().wrapping_sub(self.base.get()) as usize;
+        assert!(index < self.len && pages <= self.len - index, "{pages} frames from {pfn:?} are not all RAM");
+        // SAFETY: in bounds, checked above; `place` put `len` zeroed entries there, which are valid atomics.
+        unsafe { core::slice::from_raw_parts(self.entries.as_ptr().add(index), pages) }
     }
 
     /// Enters the frames of the folio at `head` as free and returns what it was.
@@ -175,8 +205,8 @@ impl FrameTable {
     pub(super) fn release(&self, head: Pfn) -> Folio {
         let folio = self.folio(head);
         debug_assert!(folio.head == head && folio.kind != Kind::Free, "{folio:?} freed by {head:?}");
-        for offset in 0..1 << folio.order {
-            self.entry(head.add(offset)).meta.store(0, Ordering::Relaxed);
+        for frame in self.entries_of(head, 1 << folio.order) {
+            frame.meta.store(0, Ordering::Relaxed);
         }
         folio
     }

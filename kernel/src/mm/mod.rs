@@ -75,6 +75,7 @@ use paging::{Event, PAGE_SIZE, Pfn, PhysAddr};
 use asid::AsidAllocator;
 use block_policy::BlockPolicy;
 use buddy::Buddy;
+use counts::Counts;
 use frame::{Folio, FrameTable, Kind, MAX_ORDER};
 use pcp::Caches;
 use percpu::PerCpu;
@@ -186,6 +187,12 @@ impl<M: Machine> Mm<M> {
     /// `None` when memory is exhausted, even after this CPU's caches went back to the buddy.
     #[inline]
     pub fn alloc_frames(&self, order: u8, kind: Kind, owner: u32) -> Option<Pfn> {
+        self.alloc_counted(order, kind, owner, Counts::ONE)
+    }
+
+    /// As [`Mm::alloc_frames`], with these counts.
+    #[inline(always)]
+    fn alloc_counted(&self, order: u8, kind: Kind, owner: u32, counts: Counts) -> Option<Pfn> {
         debug_assert!(order <= MAX_ORDER);
         // SAFETY: the closure touches nothing but the cache and the buddy, so it does not come back here.
         let cached = unsafe { self.caches.with(self.machine.cpu(), |caches| caches.pop(order)) };
@@ -193,7 +200,7 @@ impl<M: Machine> Mm<M> {
             Some(pfn) => pfn,
             None => self.refill(order)?,
         };
-        self.frames.claim(pfn, order, kind, owner);
+        self.frames.claim(pfn, order, kind, owner, counts);
         Some(pfn)
     }
 
@@ -266,12 +273,14 @@ impl<M: Machine> Mm<M> {
     }
 
     /// Zeroes `pages` frames.
+    #[inline(always)]
     pub fn zero(&self, pfn: Pfn, pages: u64) {
         self.machine.count(Event::FramesZeroed, pages);
         self.machine.zero(pfn.addr(), (pages * PAGE_SIZE) as usize);
     }
 
     /// Copies the contents of `pages` frames.
+    #[inline(always)]
     pub fn copy(&self, to: Pfn, from: Pfn, pages: u64) {
         self.machine.count(Event::FramesCopied, pages);
         self.machine.copy(to.addr(), from.addr(), (pages * PAGE_SIZE) as usize);

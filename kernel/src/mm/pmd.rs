@@ -137,23 +137,22 @@ impl AddressSpace {
         }
     }
 
-    /// The first touch of anonymous memory by a write, where the empty entry `at` could map a block: maps one if the
-    /// policy and the VMA permit it and there is such a folio. Returns whether it did.
-    pub(super) fn anon_block_fault<M: Machine>(&mut self, mm: &Mm<M>, at: PmdRef) -> bool {
+    /// The first touch of anonymous memory by a write, in the VMA with the given index, where the empty entry `at` could
+    /// map a block: maps one if the policy and the VMA permit it and there is such a folio. Returns whether it did.
+    pub(super) fn anon_block_fault<M: Machine>(&mut self, mm: &Mm<M>, index: usize, at: PmdRef) -> bool {
         let Some(order) = PMD_ORDER else { return false };
-        let Some(vma) = self.vmas.find_mut(at.va()) else { return false };
+        let Some(vma) = self.vmas.get_mut(index) else { return false };
         let fits = at.va() >= vma.start && at.va().add(PMD_SIZE) <= vma.end;
         if !fits || !vma.is_private_anon() || mm.policy.largest_below(order + 1, vma.flags) != order {
             return false;
         }
-        let Some(head) = mm.alloc_anon(order, self.owner) else {
+        let Some(head) = mm.alloc_anon_mapped(order, self.owner) else {
             mm.count(Event::AnonFallback);
             return false;
         };
         mm.zero(head, PMD_PAGES as u64);
-        mm.frames.set_first_mappings(head, PMD_PAGES as u32);
         let pte = vma.written(head);
-        vma.flags |= VmaFlags::HAS_ANON;
+        vma.note_anon();
         set_pmd(&mm.machine, at, pte);
         mm.count(Event::ThpFaultAlloc);
         self.rss += PMD_PAGES;

@@ -63,26 +63,30 @@ impl AddressSpace {
     /// A write to the page at `at`, whose entry `pte` maps the shared `folio`, is to copy. Copies the whole block to a
     /// folio of its own and folds it if so many of its pages are from elsewhere that it would never be whole
     /// otherwise. Returns whether it did; if not, nothing changed.
+    #[inline]
     pub(super) fn collapse_written_block<M: Machine>(
         &mut self,
         mm: &Mm<M>,
+        index: usize,
         at: PteRef,
         pte: Pte,
         folio: Folio,
     ) -> bool {
         let block = at.cont_start();
-        let Some(vma) = self.vmas.find(at.va()).filter(|vma| holds_block(vma, block)) else { return false };
+        let Some(vma) = self.vmas.get(index).filter(|vma| holds_block(vma, block)) else { return false };
         // Only where the policy gives such folios: a process that has none is not to get them by writing.
-        let wanted = !pte.is_cont()
-            && mm.blocks.refolds()
-            && mm.policy.largest_below(BLOCK_ORDER + 1, vma.flags) == BLOCK_ORDER;
-        if !wanted || !mm.may_move(folio) || mm.strays(at, pte).is_none_or(|strays| strays < STRAYS) {
+        let wanted =
+            mm.blocks.refolds() && mm.policy.largest_below(BLOCK_ORDER + 1, vma.flags) == BLOCK_ORDER;
+        if !wanted
+            || pte.is_cont()
+            || !mm.may_move(folio)
+            || mm.strays(at, pte).is_none_or(|strays| strays < STRAYS)
+        {
             return false;
         }
-        let Some(head) = mm.alloc_anon(BLOCK_ORDER, self.owner) else { return false };
+        let Some(head) = mm.alloc_anon_mapped(BLOCK_ORDER, self.owner) else { return false };
         mm.count(Event::CowCopy);
         mm.count(Event::Collapse);
-        mm.frames.set_first_mappings(head, CONT_PTES as u32);
         let new = vma.written(head);
         self.replace_entries(mm, block, CONT_PTES, new);
         true
@@ -125,7 +129,8 @@ impl AddressSpace {
 
 /// Whether all of the block that begins at `block` is in `vma`. A block that reaches into another can be folded while
 /// both permit the same, but not for long, so nobody takes the trouble.
-fn holds_block(vma: &Vma, block: PteRef) -> bool {
+#[inline(always)]
+pub(super) fn holds_block(vma: &Vma, block: PteRef) -> bool {
     block.va() >= vma.start && block.va().add(CONT_SIZE) <= vma.end
 }
 
@@ -165,6 +170,15 @@ impl<M: Machine> Mm<M> {
             try_fold_writable(&self.machine, asid, at, folio.span());
         }
         true
+    }
+
+    /// Whether [`Mm::refill_hole`] may find something to do for the empty entry `at`, as far as the entry below tells: if
+    /// that maps a frame which is not where a folded block would have it, there is nothing.
+    #[inline(always)]
+    pub(super) fn may_be_hole(&self, at: PteRef) -> bool {
+        let Some(below) = at.cont_index().checked_sub(1) else { return true };
+        let pte = ptep_get_raw(&self.machine, at.cont_start().add(below));
+        !pte.is_valid() || pte.is_special() || pte.pfn().get() as usize & (CONT_PTES - 1) == below
     }
 
     /// Whether what a folio holds may be moved to another frame: it is anonymous, and nobody but page tables refers

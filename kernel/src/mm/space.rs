@@ -209,6 +209,7 @@ pub(super) fn check_range(addr: usize, len: usize) -> Result<(VirtAddr, VirtAddr
 
 impl<M: Machine> Mm<M> {
     /// Counts one `event`.
+    #[inline(always)]
     pub(super) fn count(&self, event: Event) {
         self.machine.count(event, 1);
     }

@@ -4,15 +4,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use paging::Event;
 
-use crate::util::MAX_CPUS;
-
-/// All events' counts, for each CPU apart.
-pub struct Counters {
-    cpus: [PerCpuCounts; MAX_CPUS],
-}
-
-#[repr(align(128))]
-struct PerCpuCounts([AtomicU64; Event::COUNT]);
+/// All events' counts on one CPU.
+pub struct Counters([AtomicU64; Event::COUNT]);
 
 impl Default for Counters {
     fn default() -> Self {
@@ -23,20 +16,20 @@ impl Default for Counters {
 impl Counters {
     /// Everything zero.
     pub const fn new() -> Self {
-        Counters { cpus: [const { PerCpuCounts([const { AtomicU64::new(0) }; Event::COUNT]) }; MAX_CPUS] }
+        Counters([const { AtomicU64::new(0) }; Event::COUNT])
     }
 
-    /// Adds `n` to the count of `event` on CPU `cpu` (0-based), which is the one this runs on.
-    #[inline]
-    pub fn add(&self, cpu: usize, event: Event, n: u64) {
-        let counter = &self.cpus[cpu].0[event as usize];
+    /// Adds `n` to the count of `event`. Only on the CPU whose counts these are.
+    #[inline(always)]
+    pub fn add(&self, event: Event, n: u64) {
+        let counter = &self.0[event as usize];
         // One writer, so a plain load and store lose nothing and cost no exclusive access.
         counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
     }
 
-    /// The count of `event` over all CPUs.
-    pub fn total(&self, event: Event) -> u64 {
-        self.cpus.iter().map(|cpu| cpu.0[event as usize].load(Ordering::Relaxed)).sum()
+    /// The count of `event`.
+    pub fn get(&self, event: Event) -> u64 {
+        self.0[event as usize].load(Ordering::Relaxed)
     }
 }
 
@@ -45,10 +38,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn totals_are_over_all_cpus() {
+    fn each_event_has_a_count_of_its_own() {
         let counters = Counters::new();
-        counters.add(0, Event::Fold, 2);
-        counters.add(3, Event::Fold, 5);
-        assert_eq!((counters.total(Event::Fold), counters.total(Event::Unfold)), (7, 0));
+        counters.add(Event::Fold, 2);
+        counters.add(Event::Fold, 5);
+        assert_eq!((counters.get(Event::Fold), counters.get(Event::Unfold)), (7, 0));
     }
 }

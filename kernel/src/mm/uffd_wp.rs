@@ -21,7 +21,7 @@ use paging::walk::{PteRef, lookup_alloc, tables};
 use paging::{Asid, NonPresent, PAGE_SIZE, Pte, VirtAddr};
 
 use super::Mm;
-use super::fault::{FaultError, FaultResult};
+use super::fault::{FaultError, FaultResult, Table};
 use super::machine::Machine;
 use super::space::{AddressSpace, check_range};
 use super::vma::VmaFlags;
@@ -163,10 +163,14 @@ impl AddressSpace {
         if write {
             return Err(FaultError::UffdWp);
         }
-        let vma = self.vmas.find(at.va()).ok_or(FaultError::MapErr)?;
-        let anon = vma.is_private_anon();
+        let index = self.vmas.index_at(at.va());
+        let anon = self.vmas.get(index).ok_or(FaultError::MapErr)?.is_private_anon();
         mm.set_nonpresent(at, Pte::NONE);
-        let mapped = if anon { self.anon_fault(mm, at, false) } else { self.object_fault(mm, at, false) };
+        let mapped = if anon {
+            self.anon_fault(mm, index, at, Table::Used, false)
+        } else {
+            self.object_fault(mm, at, false)
+        };
         match mapped {
             // A shared page may be writable at once; it was not used yet, but a TLB may know it already.
             Ok(()) => protect_fresh(mm, self.asid(), at),

@@ -1,6 +1,7 @@
 //! Virtual memory areas: what a process asked for, as opposed to what its tables hold yet.
 
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use bitflags::bitflags;
 use paging::{PAGE_SHIFT, Pfn, Pte, VirtAddr};
@@ -92,6 +93,14 @@ impl Vma {
     #[inline]
     pub fn is_private(&self) -> bool {
         !self.flags.contains(VmaFlags::SHARED)
+    }
+
+    /// Notes that fork has anonymous pages to copy here.
+    #[inline(always)]
+    pub(super) fn note_anon(&mut self) {
+        if !self.flags.contains(VmaFlags::HAS_ANON) {
+            self.flags |= VmaFlags::HAS_ANON;
+        }
     }
 
     /// Whether it is private memory that begins as zeroes.
@@ -197,12 +206,15 @@ impl Vma {
 #[derive(Default)]
 pub struct VmaList {
     vmas: Vec<Vma>,
+    /// The index that was looked for last: the next fault is mostly in the same VMA. A hint, checked against the VMA that
+    /// has it now, so whoever changes the list need not care. Linux had `vmacache`.
+    last: Cell<usize>,
 }
 
 impl VmaList {
     /// No VMAs.
     pub const fn new() -> Self {
-        VmaList { vmas: Vec::new() }
+        VmaList { vmas: Vec::new(), last: Cell::new(0) }
     }
 
     /// All VMAs, by address.
@@ -216,8 +228,20 @@ impl VmaList {
     }
 
     /// The 0-based index of the first VMA that ends above `va`; the number of VMAs if none does.
+    #[inline(always)]
     pub fn index_at(&self, va: VirtAddr) -> usize {
-        self.vmas.partition_point(|vma| vma.end <= va)
+        let last = self.last.get();
+        match self.vmas.get(last) {
+            Some(vma) if vma.start <= va && va < vma.end => last,
+            _ => self.search(va),
+        }
+    }
+
+    #[inline(never)]
+    fn search(&self, va: VirtAddr) -> usize {
+        let index = self.vmas.partition_point(|vma| vma.end <= va);
+        self.last.set(index);
+        index
     }
 
     /// The VMA that contains `va`.
@@ -233,7 +257,14 @@ impl VmaList {
         self.vmas.get_mut(index).filter(|vma| vma.start <= va)
     }
 
+    /// The VMA with the given index, to change its flags.
+    #[inline(always)]
+    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Vma> {
+        self.vmas.get_mut(index)
+    }
+
     /// The VMA with the given index.
+    #[inline(always)]
     pub fn get(&self, index: usize) -> Option<&Vma> {
         self.vmas.get(index)
     }
@@ -336,7 +367,7 @@ impl VmaList {
                 vma.flags -= VmaFlags::HAS_ANON;
             }
         }
-        let mut list = VmaList { vmas };
+        let mut list = VmaList { vmas, last: Cell::new(0) };
         if dropped {
             list.merge_around(VirtAddr::new(0), VirtAddr::new(u64::MAX));
         }

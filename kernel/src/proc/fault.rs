@@ -39,6 +39,13 @@ pub fn user_fault(frame: &mut TrapFrame, fault: UserFault) {
     exit::killed(signal)
 }
 
+/// A memory access of EL0 that the tables do not allow as they stand. Returns whether it can be repeated; if not,
+/// [`user_fault`] tries once more and does what is to be done.
+#[inline(always)]
+pub fn page_fault(addr: usize, access: Access) -> bool {
+    resolve(addr, access).is_ok()
+}
+
 /// The kernel touched a user address that is not mapped (or not for writing). True: it is now, try again. The caller
 /// holds no address space's lock.
 pub fn uaccess_fault(addr: usize, write: bool) -> bool {
@@ -56,7 +63,7 @@ pub fn uaccess_fault(addr: usize, write: bool) -> bool {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn resolve(addr: usize, access: Access) -> core::result::Result<(), FaultError> {
     match &mut *sched::current().mm.lock() {
         Some(mm) => mm.fault(crate::mm(), addr, access),

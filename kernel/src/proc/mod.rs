@@ -63,7 +63,7 @@ pub use wait_queue::WaitQueue;
 pub use current::*;
 #[cfg(target_os = "none")]
 pub use {
-    fault::{uaccess_fault, user_fault},
+    fault::{page_fault, uaccess_fault, user_fault},
     init::spawn_init,
     inspect::{Pinned, find, next_pid, next_process},
     kill::{kill_pending, raise_sigpipe},

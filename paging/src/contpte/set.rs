@@ -12,12 +12,22 @@ use crate::walk::PteRef;
 /// Writes `nr` entries from `at`, mapping consecutive frames from that of `pte`. They were not valid before (and
 /// are flushed, if they ever were). Whole aligned blocks become folded at once: no clear, no TLBI. An entry that
 /// maps no frame (swap, migration, marker) goes alone: `nr` is 1.
-#[inline]
+#[inline(always)]
 pub fn set_ptes<M: Mmu>(mmu: &M, at: PteRef, pte: Pte, nr: usize) {
     debug_assert!(nr == 1 || pte.is_present());
     mmu.count(Event::SetPtesBatches, 1);
     mmu.count(Event::PteStores, nr as u64);
-    let plain = pte.mknoncont();
+    if nr == 1 {
+        assert_not_live(mmu, at, 1);
+        set_pte(mmu, at, pte.mknoncont());
+    } else {
+        set_run(mmu, at, pte.mknoncont(), nr);
+    }
+}
+
+/// Writes `nr` entries from `at`, `plain` in the first, block by block.
+#[inline]
+fn set_run<M: Mmu>(mmu: &M, at: PteRef, plain: Pte, nr: usize) {
     let mut done = 0;
     while done < nr {
         let here = at.add(done);
@@ -34,11 +44,14 @@ pub fn set_ptes<M: Mmu>(mmu: &M, at: PteRef, pte: Pte, nr: usize) {
 
 /// Writes one entry that was not valid before, then folds its block if this was the entry that completed it.
 /// `folio` is the folio of the frame, if it has one.
+#[inline(always)]
 pub fn set_pte_at<M: Mmu>(mmu: &M, asid: Asid, at: PteRef, pte: Pte, folio: Option<FolioSpan>) {
     set_ptes(mmu, at, pte, 1);
-    // Trying only at the last entry keeps the cost of filling a block entry by entry to one look.
+    // Trying only at the last entry keeps the cost of filling a block entry by entry to one look. A folio smaller than a
+    // block never fills one.
     if let Some(folio) = folio
         && at.cont_index() == CONT_PTES - 1
+        && folio.pages >= CONT_PTES as u64
     {
         try_fold_block(mmu, asid, at, folio);
     }

@@ -132,6 +132,13 @@ impl Esr {
         self.0 & 1 << 8 != 0
     }
 
+    /// For an abort: the tables do not allow the access, at any level. One comparison, where [`Esr::fault_status`] tells
+    /// all codes apart.
+    #[inline(always)]
+    pub const fn is_page_fault(self) -> bool {
+        matches!((self.0 & 0x3f) as u8, 0x04..=0x0f)
+    }
+
     /// What the abort was about.
     pub const fn fault_status(self) -> FaultStatus {
         let code = (self.0 & 0x3f) as u8;

@@ -45,6 +45,23 @@ pub enum UserFault {
 }
 
 impl UserFault {
+    /// What an exception from EL0 with this ESR_EL1 tried, if [`UserFault::decode`] makes a [`UserFault::Page`] of it: all
+    /// that is needed to resolve one.
+    #[inline(always)]
+    pub fn page_access(esr: u64) -> Option<Access> {
+        let syndrome = Esr(esr);
+        let class = syndrome.class();
+        if !matches!(class, Esr::DATA_ABORT_LOWER | Esr::INSTRUCTION_ABORT_LOWER) || !syndrome.is_page_fault()
+        {
+            return None;
+        }
+        Some(match class {
+            Esr::INSTRUCTION_ABORT_LOWER => Access::Exec,
+            _ if syndrome.is_write() && !syndrome.is_cache_maintenance() => Access::Write,
+            _ => Access::Read,
+        })
+    }
+
     /// Classifies an exception from EL0 with this ESR_EL1 and FAR_EL1, at `pc`, with SP_EL0 `sp`.
     pub fn decode(esr: u64, far: u64, pc: u64, sp: u64) -> UserFault {
         let syndrome = Esr(esr);
@@ -100,6 +117,23 @@ mod tests {
             decode(esr),
             UserFault::Page { addr: 0x1234, access: Access::Write, kind: FaultKind::Permission(3), esr }
         );
+    }
+
+    #[test]
+    fn the_short_way_to_a_page_fault_agrees_with_the_long_one() {
+        for class in 0..64 {
+            // All status codes, with and without WnR and CM.
+            for (status, flags) in
+                (0..64).flat_map(|status| [0, 1 << 6, 1 << 8, 1 << 8 | 1 << 6].map(|f| (status, f)))
+            {
+                let esr = class << 26 | 1 << 25 | flags | status;
+                let page = match decode(esr) {
+                    UserFault::Page { access, .. } => Some(access),
+                    _ => None,
+                };
+                assert_eq!(UserFault::page_access(esr), page, "{esr:#x}");
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! A thread's floating-point and SIMD state. The kernel never uses these registers itself (it is soft-float), so
-//! they change hands only at a context switch.
+//! A thread's floating-point and SIMD state. The kernel is compiled without these registers, and the few loops that
+//! use some of them put them back ([`mem`](super::mem)), so they change hands only at a context switch.
 
 use core::arch::global_asm;
 

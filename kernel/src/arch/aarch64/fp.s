@@ -1,4 +1,5 @@
-// Floating-point and SIMD registers. The kernel is compiled without them, so they are the user's at all times.
+// Floating-point and SIMD registers. The kernel is compiled without them, so they are the user's but for the loops that
+// borrow some and put them back.
 .arch_extension fp
 .arch_extension simd
 .section .text.fp, "ax"

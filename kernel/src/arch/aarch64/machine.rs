@@ -10,17 +10,14 @@ use paging::{Asid, DescAddr, Event, Mmu, PAGE_SIZE, PhysAddr};
 use super::layout::LINEAR_BASE;
 use super::{entries, features, mem, mmu, percpu};
 use crate::mm::Machine;
-use crate::mm::stats::Counters;
 
 /// The CPU this runs on, with the memory and the TLBs it shares with the others.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cpu;
 
-static COUNTERS: Counters = Counters::new();
-
 /// How often `event` happened, on all CPUs.
 pub fn counted(event: Event) -> u64 {
-    COUNTERS.total(event)
+    percpu::all_counters().map(|counters| counters.get(event)).sum()
 }
 
 #[inline(always)]
@@ -138,7 +135,7 @@ impl Mmu for Cpu {
 
     #[inline(always)]
     fn count(&self, event: Event, n: u64) {
-        COUNTERS.add(percpu::cpu_id(), event, n);
+        percpu::counters().add(event, n);
     }
 }
 

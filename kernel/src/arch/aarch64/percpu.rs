@@ -1,7 +1,7 @@
 //! What each CPU has to itself, found through TPIDR_EL1.
 //!
 //! Invariant: from [`init`] on, TPIDR_EL1 of a CPU points to its element of `CPUS` for ever. Only that CPU touches
-//! the element, and the kernel is not preempted at EL1, so plain accesses through `Cell` do.
+//! the element, and the kernel is not preempted at EL1, so plain accesses through `Cell` do. The counters are read by all.
 
 use core::cell::{Cell, UnsafeCell};
 use core::mem::offset_of;
@@ -10,16 +10,31 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use aarch64_cpu::registers::{Readable, TPIDR_EL1, Writeable};
 
+use crate::mm::stats::Counters;
 use crate::util::MAX_CPUS;
 
 /// Bytes of the stack on which a kernel stack overflow is reported.
 const EMERGENCY_BYTES: usize = 8 << 10;
 
-#[repr(C)]
+/// On cache lines of its own: CPUs writing neighbouring elements would otherwise fight over them.
+#[repr(C, align(128))]
 struct PerCpu {
     id: Cell<usize>,
     current: Cell<*mut ()>,
     emergency_top: Cell<usize>,
+    /// Here and not in an array of their own, as each is counted many times a fault: the place is an offset.
+    counters: Counters,
+}
+
+impl PerCpu {
+    const fn new() -> Self {
+        PerCpu {
+            id: Cell::new(0),
+            current: Cell::new(ptr::null_mut()),
+            emergency_top: Cell::new(0),
+            counters: Counters::new(),
+        }
+    }
 }
 
 /// Where in a CPU's data the top of its emergency stack is, for `vectors.s`.
@@ -28,13 +43,10 @@ pub(super) const EMERGENCY_TOP_OFFSET: usize = offset_of!(PerCpu, emergency_top)
 #[repr(transparent)]
 struct PerCpus([PerCpu; MAX_CPUS]);
 
-// SAFETY: each element is used by one CPU only (module doc).
+// SAFETY: the cells of each element are used by one CPU only (module doc); the counters are atomics.
 unsafe impl Sync for PerCpus {}
 
-static CPUS: PerCpus = PerCpus(
-    [const { PerCpu { id: Cell::new(0), current: Cell::new(ptr::null_mut()), emergency_top: Cell::new(0) } };
-        MAX_CPUS],
-);
+static CPUS: PerCpus = PerCpus([const { PerCpu::new() }; MAX_CPUS]);
 
 #[repr(C, align(16))]
 struct EmergencyStacks(UnsafeCell<[[u8; EMERGENCY_BYTES]; MAX_CPUS]>);
@@ -84,4 +96,15 @@ pub fn current() -> *mut () {
 #[inline(always)]
 pub fn set_current(thread: *mut ()) {
     this().current.set(thread);
+}
+
+/// This CPU's counts of events.
+#[inline(always)]
+pub fn counters() -> &'static Counters {
+    &this().counters
+}
+
+/// The counts of events of every CPU.
+pub fn all_counters() -> impl Iterator<Item = &'static Counters> {
+    CPUS.0.iter().map(|cpu| &cpu.counters)
 }

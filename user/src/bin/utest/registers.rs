@@ -3,6 +3,7 @@
 use linux_raw_sys::general as linux;
 use user::rt::registers::{FpRegisters, changed_across, fp_across, set_thread_pointer, thread_pointer};
 use user::rt::start::Args;
+use user::sys::memory::{self, LARGEST_PAGE};
 use user::sys::process;
 
 use crate::harness::{Outcome, Test};
@@ -14,6 +15,7 @@ pub const TESTS: &[Test] = &[
     ("FP/SIMD registers survive system calls", fp_system_call),
     ("FP/SIMD registers are copied by fork", fp_fork),
     ("FP/SIMD registers survive preemption", fp_preemption),
+    ("FP/SIMD registers survive page faults", fp_faults),
     ("the thread pointer is each process's own", own_thread_pointer),
 ];
 
@@ -77,6 +79,27 @@ fn fp_preemption(_: Args) -> Outcome {
     for child in children {
         check_eq!(process::wait(child?)?.exited(), Some(0));
     }
+    Ok(())
+}
+
+fn fp_faults(_: Args) -> Outcome {
+    // The kernel clears and copies pages with registers it borrows. The first store of a register to memory not touched
+    // before faults, and all are stored after it.
+    let (input, len) = (pattern(7), 2 * LARGEST_PAGE);
+    let base = memory::map(len, memory::READ_WRITE, memory::PRIVATE)?;
+    let stored = |addr: usize| {
+        let output = addr as *mut FpRegisters;
+        // SAFETY: within the mapping, aligned, all bits are valid, and nobody else refers to it; getpid is harmless.
+        unsafe { fp_across(&input, &mut *output, 1, linux::__NR_getpid.into()) };
+        // SAFETY: as above.
+        unsafe { output.read() == input }
+    };
+    check!(stored(base) && stored(base + LARGEST_PAGE));
+    // Once more, where the first store has the page copied, as the parent holds it.
+    let child = process::spawn(|| i32::from(!stored(base) || !stored(base + LARGEST_PAGE)))?;
+    check_eq!(process::wait(child)?.exited(), Some(0));
+    // SAFETY: the mapping is this test's, and nothing refers to it any more.
+    unsafe { memory::unmap(base, len) }?;
     Ok(())
 }
 
