@@ -38,6 +38,12 @@ impl Level {
         if self.0 < 3 { Some(Level(self.0 + 1)) } else { None }
     }
 
+    /// The level above; `None` above the topmost.
+    #[inline]
+    pub const fn previous(self) -> Option<Level> {
+        if self.0 > Level::TOP.0 { Some(Level(self.0 - 1)) } else { None }
+    }
+
     /// log2 of the bytes that one entry of this level covers.
     #[inline]
     pub const fn shift(self) -> u32 {

@@ -38,6 +38,7 @@ pub mod pmd;
 pub mod relink;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+pub mod teardown;
 pub mod tlbi;
 pub mod walk;
 

@@ -36,10 +36,10 @@ pub unsafe trait Machine: Mmu {
     /// Invalidates this CPU's whole TLB and waits; after an ASID rollover.
     fn flush_local(&self);
 
-    /// The page at `pa`, of arbitrary contents, is to be filled as a table before it is linked. For machines that know
-    /// what its words meant in an earlier table; the real one has no opinion.
+    /// The page at `pa` is to be a table and will not be zeroed: it is filled before it is linked, or is zero. For
+    /// machines that know what its words meant in an earlier table; the real one has no opinion.
     #[inline(always)]
-    fn unfilled_table(&self, pa: PhysAddr) {
+    fn table_not_zeroed(&self, pa: PhysAddr) {
         let _ = pa;
     }
 

@@ -260,16 +260,48 @@ impl<M: Machine> Mm<M> {
     }
 
     /// A zeroed translation table; `None` when memory is exhausted.
+    #[inline]
     pub fn alloc_table(&self) -> Option<PhysAddr> {
-        let pfn = self.alloc_zeroed_frame(Kind::Table)?;
+        // SAFETY: as in alloc_frames.
+        let clean = unsafe { self.caches.with(self.machine.cpu(), Caches::pop_clean) };
+        let pfn = match clean {
+            Some(pfn) => {
+                debug_assert!(self.is_zero(pfn), "{pfn:?} went back as clean and is not");
+                self.frames.claim(pfn, 0, Kind::Table, 0);
+                self.machine.table_not_zeroed(pfn.addr());
+                pfn
+            }
+            None => self.alloc_zeroed_frame(Kind::Table)?,
+        };
         self.tables.fetch_add(1, Ordering::Relaxed);
         Some(pfn.addr())
+    }
+
+    fn is_zero(&self, pfn: Pfn) -> bool {
+        let words = self.machine.ptr(pfn.addr()).cast::<u64>();
+        // SAFETY: the frame is RAM, in nobody's use, and has so many words.
+        (0..PAGE_SIZE as usize / 8).all(|index| unsafe { words.add(index).read() } == 0)
     }
 
     /// Gives back a translation table that no walk can reach any more.
     pub fn free_table(&self, table: PhysAddr) {
         self.tables.fetch_sub(1, Ordering::Relaxed);
         self.free_frames(table.pfn());
+    }
+
+    /// Gives back a translation table that no walk can reach any more, and whose entries are all zero.
+    #[inline]
+    pub fn free_clean_table(&self, table: PhysAddr) {
+        let pfn = table.pfn();
+        // SAFETY: as in alloc_frames.
+        if !unsafe { self.caches.with(self.machine.cpu(), |caches| caches.has_room_for_clean()) } {
+            return self.free_table(table);
+        }
+        self.tables.fetch_sub(1, Ordering::Relaxed);
+        let Folio { order, kind, .. } = self.frames.release(pfn);
+        self.machine.freed(table, (PAGE_SIZE as usize) << order, kind);
+        // SAFETY: as in alloc_frames.
+        unsafe { self.caches.with(self.machine.cpu(), |caches| caches.push_clean(pfn)) };
     }
 
     /// Zeroes `pages` frames.

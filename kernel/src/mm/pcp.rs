@@ -43,11 +43,16 @@ const BASE: [usize; CAPACITY.len()] = {
     base
 };
 
+/// Frames of zeroes that a cache holds at most: the tables of a few processes that end before others begin.
+const CLEAN: usize = 64;
+
 /// One CPU's caches: a stack of blocks for each order, the one freed last, whose contents are still in the CPU's
-/// caches, on top.
+/// caches, on top; and apart from them frames that are known to hold zeroes, which is what becomes of most tables.
 pub(super) struct Caches {
     len: [usize; CAPACITY.len()],
     blocks: [Pfn; SLOTS],
+    clean_len: usize,
+    clean: [Pfn; CLEAN],
 }
 
 impl PerCpu<Caches> {
@@ -59,7 +64,12 @@ impl PerCpu<Caches> {
 
 impl Caches {
     /// Nothing cached.
-    pub const EMPTY: Caches = Caches { len: [0; CAPACITY.len()], blocks: [Pfn::new(0); SLOTS] };
+    pub const EMPTY: Caches = Caches {
+        len: [0; CAPACITY.len()],
+        blocks: [Pfn::new(0); SLOTS],
+        clean_len: 0,
+        clean: [Pfn::new(0); CLEAN],
+    };
 
     /// Takes a block of `order`, if one is cached.
     #[inline]
@@ -81,6 +91,29 @@ impl Caches {
         self.blocks[BASE[order] + len] = pfn;
         self.len[order] = len + 1;
         true
+    }
+
+    /// Takes a frame of zeroes, if there is one.
+    #[inline]
+    pub fn pop_clean(&mut self) -> Option<Pfn> {
+        let top = self.clean_len.checked_sub(1)?;
+        self.clean_len = top;
+        self.clean.get(top).copied()
+    }
+
+    /// Whether [`Caches::push_clean`] would keep a frame.
+    #[inline]
+    pub fn has_room_for_clean(&self) -> bool {
+        self.clean_len < CLEAN
+    }
+
+    /// Keeps a frame of zeroes, if there is room.
+    #[inline]
+    pub fn push_clean(&mut self, pfn: Pfn) {
+        if let Some(slot) = self.clean.get_mut(self.clean_len) {
+            *slot = pfn;
+            self.clean_len += 1;
+        }
     }
 
     /// Takes a block of `order` from `source` and up to a quarter of the capacity more to keep; `source` hands as many
@@ -114,11 +147,15 @@ impl Caches {
                 sink(pfn, order);
             }
         }
+        while let Some(pfn) = self.pop_clean() {
+            sink(pfn, 0);
+        }
     }
 
     /// Frames in all cached blocks.
     pub fn pages(&self) -> u64 {
-        self.len.iter().enumerate().map(|(order, len)| (*len as u64) << order).sum()
+        let blocks = self.len.iter().enumerate().map(|(order, len)| (*len as u64) << order);
+        blocks.sum::<u64>() + self.clean_len as u64
     }
 }
 
@@ -158,5 +195,19 @@ mod tests {
         assert_eq!(caches.pop(ORDER), Some(Pfn::new((n - 1) * 4)));
         caches.drain(&mut |_, _| n -= 1);
         assert_eq!(caches.pages(), 0);
+    }
+
+    #[test]
+    fn frames_of_zeroes_are_kept_apart_and_go_back_with_the_others() {
+        let mut caches = Caches::EMPTY;
+        assert!(caches.push(Pfn::new(1), 0) && caches.has_room_for_clean());
+        (0..CLEAN as u64).for_each(|n| caches.push_clean(Pfn::new(100 + n)));
+        assert!(!caches.has_room_for_clean());
+        assert_eq!(caches.pages(), 1 + CLEAN as u64);
+        assert_eq!((caches.pop(0), caches.pop(0)), (Some(Pfn::new(1)), None));
+        assert_eq!(caches.pop_clean(), Some(Pfn::new(100 + CLEAN as u64 - 1)));
+        let mut gone = 0;
+        caches.drain(&mut |_, order| gone += u64::from(order == 0));
+        assert_eq!((gone, caches.pages(), caches.pop_clean()), (CLEAN as u64 - 1, 0, None));
     }
 }

@@ -203,7 +203,7 @@ impl<M: Machine> Mm<M> {
     fn alloc_table_unfilled(&self) -> Option<paging::PhysAddr> {
         let pfn = self.alloc_frames(0, Kind::Table, 0)?;
         self.tables.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
-        self.machine.unfilled_table(pfn.addr());
+        self.machine.table_not_zeroed(pfn.addr());
         Some(pfn.addr())
     }
 }

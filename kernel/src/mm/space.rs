@@ -2,7 +2,8 @@
 
 use paging::batch::pte_batch_hint;
 use paging::contpte::ptep_get_raw;
-use paging::walk::{Part, PteRef, count_tables, parts, unlink_tables};
+use paging::teardown::{Heir, take_apart};
+use paging::walk::{Part, PteRef, count_tables, parts};
 use paging::{Asid, Barrier, CONT_PTES, Event, PAGE_SIZE, Pfn, PhysAddr, VirtAddr};
 
 use super::Mm;
@@ -129,39 +130,65 @@ impl AddressSpace {
     /// empty one.
     ///
     /// One flush comes first and everything is freed behind it, table by table: with no CPU translating through the
-    /// tables and nothing of them left in any TLB, no PTE needs to be cleared any more.
+    /// tables and nothing of them left in any TLB, no PTE needs to be cleared any more. The few of a small process are,
+    /// so that its tables can be another's without being zeroed.
     pub fn destroy<M: Machine>(mut self, mm: &Mm<M>) {
         if !self.asid().is_none() {
             paging::flush::issue_asid(&mm.machine, self.asid()).sync(&mm.machine);
         }
-        for (index, vma) in self.vmas.iter().enumerate() {
-            for part in parts(&mm.machine, self.root, vma.start, vma.end) {
-                match part {
-                    Part::Table(first, nr) => release_entries(mm, first, nr),
-                    Part::Block(_, block) => {
-                        mm.folio_remove_mappings(mm.frames.folio(block.pfn()).head, PMD_PAGES as u32);
-                    }
-                }
-            }
-            // Tables that the next VMA shares are left to it.
-            let ceiling = self.vmas.get(index + 1).map_or(USER_END, |next| next.start);
-            let (range, rest) = ((vma.start, vma.end), (VirtAddr::new(0), ceiling));
-            unlink_tables(&mm.machine, self.root, range, rest, &mut |table| mm.free_table(table));
-        }
-        mm.free_table(self.root);
-        self.vmas.remove(VirtAddr::new(0), USER_END, |vma| release_vma(mm, vma));
+        let ranges = self.vmas.iter().map(|vma| (vma.start, vma.end));
+        take_apart(&mm.machine, self.root, ranges, &mut Release(mm));
+        mm.free_clean_table(self.root);
+        self.vmas.clear(|vma| release_vma(mm, vma));
     }
 }
 
-/// Drops the mappings of the `nr` entries from `first`, which lie in one table, by runs of one folio.
+/// Up to so many entries of a table are cleared at the end of an address space: zeroing the page for its next use as a
+/// table costs as much as clearing some more.
+const CLEARED: usize = 64;
+
+/// Releases what an address space mapped and the tables it mapped it with, once nothing translates through them.
+struct Release<'m, M: Machine>(&'m Mm<M>);
+
+impl<M: Machine> Heir for Release<'_, M> {
+    fn part(&mut self, part: Part) -> bool {
+        let mm = self.0;
+        match part {
+            Part::Table(first, nr) => {
+                release_entries(mm, first, nr);
+                nr <= CLEARED
+            }
+            Part::Block(_, block) => {
+                mm.folio_remove_mappings(mm.frames.folio(block.pfn()).head, PMD_PAGES as u32);
+                true
+            }
+        }
+    }
+
+    fn table(&mut self, table: PhysAddr, clean: bool) {
+        if clean { self.0.free_clean_table(table) } else { self.0.free_table(table) }
+    }
+}
+
+/// Drops the mappings of the `nr` entries from `first`, which lie in one table, by runs of one folio. If there are no
+/// more than [`CLEARED`], they are empty afterwards.
 fn release_entries<M: Machine>(mm: &Mm<M>, first: PteRef, nr: usize) {
+    let clear = |index: usize, pages: usize| {
+        if nr <= CLEARED {
+            (index..index + pages).for_each(|index| mm.machine.store(first.add(index).desc(), 0));
+            mm.machine.count(Event::PteStores, pages as u64);
+        }
+    };
     let mut run = (Pfn::new(0), 0);
     let mut index = 0;
     while index < nr {
         let pte = ptep_get_raw(&mm.machine, first.add(index));
         if !pte.is_present() || pte.is_special() {
-            if !pte.is_present() && !pte.is_none() {
-                mm.release_nonpresent(pte);
+            if !pte.is_none() {
+                if !pte.is_present() {
+                    mm.release_nonpresent(pte);
+                }
+                clear(index, 1);
             }
             index += 1;
             continue;
@@ -176,6 +203,7 @@ fn release_entries<M: Machine>(mm: &Mm<M>, first: PteRef, nr: usize) {
             run = (folio.head, 0);
         }
         run.1 += pages as u32;
+        clear(index, pages);
         index += pages;
     }
     if run.1 > 0 {

@@ -128,7 +128,7 @@ unsafe impl Machine for HostMachine {
         self.model.flush_local();
     }
 
-    fn unfilled_table(&self, pa: PhysAddr) {
+    fn table_not_zeroed(&self, pa: PhysAddr) {
         // No walk leads here yet, so nobody may use what it was; that is what zeroing a page says to the model.
         self.model.zero(pa, PAGE_SIZE as usize);
     }

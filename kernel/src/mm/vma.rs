@@ -349,6 +349,11 @@ impl VmaList {
         self.vmas.drain(range).for_each(f);
     }
 
+    /// Removes all VMAs and hands each to `f`.
+    pub fn clear(&mut self, f: impl FnMut(Vma)) {
+        core::mem::take(&mut self.vmas).into_iter().for_each(f);
+    }
+
     /// The list for a child of fork: all but what MADV_DONTFORK keeps back.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ mod random;
 mod soft_dirty;
 mod stack;
 mod swap;
+mod tables;
 mod uffd_wp;
 mod world;
 
