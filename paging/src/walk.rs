@@ -286,13 +286,13 @@ pub fn lookup_pmd<M: Mmu>(mmu: &M, root: PhysAddr, va: VirtAddr) -> Option<PmdRe
 
 /// Unlinks the tables on the way to `start..end` that translate nothing outside `floor..ceiling`; the top-level table
 /// stays. The caller knows that no entry between `floor` and `ceiling` is in use. `unlinked` receives each table after
-/// those below it; it may be freed after a flush of the whole address space. Linux: `free_pgd_range`.
+/// those below it, with an address of the range that it translates and its level; it may be freed after a flush of the whole address space. Linux: `free_pgd_range`.
 pub fn unlink_tables<M: Mmu>(
     mmu: &M,
     root: PhysAddr,
     (start, end): (VirtAddr, VirtAddr),
     (floor, ceiling): (VirtAddr, VirtAddr),
-    unlinked: &mut impl FnMut(PhysAddr),
+    unlinked: &mut impl FnMut(PhysAddr, VirtAddr, Level),
 ) {
     unlink_below(mmu, root, Level::TOP, (start, end), (floor, ceiling), unlinked);
 }
@@ -303,7 +303,7 @@ fn unlink_below<M: Mmu>(
     level: Level,
     (start, end): (VirtAddr, VirtAddr),
     keep: (VirtAddr, VirtAddr),
-    unlinked: &mut impl FnMut(PhysAddr),
+    unlinked: &mut impl FnMut(PhysAddr, VirtAddr, Level),
 ) {
     let Some(below) = level.next() else { return };
     let mut at = start;
@@ -315,7 +315,7 @@ fn unlink_below<M: Mmu>(
             if at.align_down(level.entry_size()) >= keep.0 && next <= keep.1 {
                 mmu.count(Event::PteStores, 1);
                 mmu.store(slot, 0);
-                unlinked(child);
+                unlinked(child, at, below);
             }
         }
         at = next;
@@ -425,14 +425,16 @@ mod tests {
         let va = VirtAddr::new;
         let mut freed = Vec::new();
         let range = (va(first), va(2 * TABLE + PAGE_SIZE));
-        unlink_tables(&sim, root, range, range, &mut |t| freed.push(t));
+        unlink_tables(&sim, root, range, range, &mut |t, _, _| freed.push(t));
         assert_eq!(freed.len(), 1);
         assert!(lookup(&sim, root, va(TABLE)).is_none());
         assert!(lookup(&sim, root, va(first)).is_some());
         assert!(lookup(&sim, root, va(2 * TABLE)).is_some());
         freed.clear();
         // Only the tables on the way to the range are looked at, however wide the gap around it.
-        unlink_tables(&sim, root, (va(first), va(TABLE)), (va(0), va(1 << VA_BITS)), &mut |t| freed.push(t));
+        unlink_tables(&sim, root, (va(first), va(TABLE)), (va(0), va(1 << VA_BITS)), &mut |t, _, _| {
+            freed.push(t)
+        });
         assert_eq!(freed.len(), DEPTH - 1, "a last-level table and all above it but the topmost");
     }
 

@@ -130,6 +130,11 @@ impl AtomicCounts {
     /// Takes `less` away and returns whether nothing is left.
     #[inline]
     pub(super) fn sub(&self, less: Counts) -> bool {
+        // Whoever has all the references is alone: nobody else can come by another. The word stays as it is, for
+        // whoever claims the folio next sets it.
+        if self.0.load(Ordering::Acquire) == less.raw() {
+            return true;
+        }
         // Release: this user's accesses come before the frame's next use; Acquire: if it is the last, so do the
         // others'.
         let old = self.0.fetch_sub(less.raw(), Ordering::AcqRel);

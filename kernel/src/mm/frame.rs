@@ -6,6 +6,9 @@
 //!   meta:   | owner, 32 bits | offset in the folio, 16 | order, 8 | kind, 8 |    every frame
 //! ```
 //!
+//! A folio that is freed says so in its first frame alone, and one that is claimed writes all its frames' entries: what
+//! other frames say is true while the first frame of the folio that they name is in use and claims them.
+//!
 //! The counts are in one word so that mapping or unmapping a batch is one atomic update ([`counts`](super::counts)).
 
 use core::ptr::NonNull;
@@ -40,7 +43,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn from_meta(meta: u64) -> Kind {
+    const fn from_meta(meta: u64) -> Kind {
         match meta as u8 {
             1 => Kind::Anon,
             2 => Kind::Object,
@@ -71,12 +74,59 @@ pub struct Folio {
 }
 
 impl Folio {
+    #[inline(always)]
+    const fn from_meta(pfn: Pfn, meta: u64) -> Folio {
+        let offset = meta >> 16 & 0xffff;
+        Folio { head: Pfn::new(pfn.get() - offset), order: (meta >> 8) as u8, kind: Kind::from_meta(meta) }
+    }
+
+    /// Whether it is a single page of anonymous memory.
+    #[inline]
+    pub const fn is_page(self) -> bool {
+        self.order == 0 && matches!(self.kind, Kind::Anon)
+    }
+
     /// Its frames.
     #[inline]
     pub const fn span(self) -> FolioSpan {
         FolioSpan { first: self.head, pages: 1 << self.order }
     }
 }
+
+/// A folio and how many of its mappings are gone from tables and TLBs.
+pub(super) struct Mapped<'a> {
+    /// The folio.
+    pub folio: Folio,
+    /// How many mappings.
+    pub pages: u32,
+    head: &'a Frame,
+}
+
+impl Mapped<'_> {
+    /// No folio, no mappings.
+    pub const NONE: Mapped<'static> =
+        Mapped { folio: Folio { head: Pfn::new(0), order: 0, kind: Kind::Free }, pages: 0, head: &NOBODY };
+
+    /// Whether it is the folio that the frame belongs to.
+    #[inline(always)]
+    pub fn holds(&self, pfn: Pfn) -> bool {
+        self.pages > 0 && self.folio.span().contains(pfn)
+    }
+
+    /// Takes the mappings from the folio's count. Returns whether that was the last of it: an anonymous folio is entered
+    /// as free then, others are the caller's to free.
+    #[inline(always)]
+    pub fn unshare(&self) -> bool {
+        let last = self.head.counts.sub(Counts::maps(self.pages));
+        if last && self.folio.kind == Kind::Anon {
+            self.head.meta.store(0, Ordering::Relaxed);
+        }
+        last
+    }
+}
+
+/// The entry of no frame.
+static NOBODY: Frame = Frame { counts: AtomicCounts::zero(), meta: AtomicU64::new(0) };
 
 /// The entries of all frames from the lowest to the highest that the machine has; holes between banks have entries
 /// that nothing uses.
@@ -102,10 +152,8 @@ pub(super) struct Shareable<'a> {
 
 impl Shareable<'_> {
     /// No folio.
-    pub const NONE: Shareable<'static> = {
-        static NOBODY: Frame = Frame { counts: AtomicCounts::zero(), meta: AtomicU64::new(0) };
-        Shareable { span: FolioSpan { first: Pfn::new(0), pages: 0 }, head: &NOBODY }
-    };
+    pub const NONE: Shareable<'static> =
+        Shareable { span: FolioSpan { first: Pfn::new(0), pages: 0 }, head: &NOBODY };
 
     /// Adds `nr` mappings, by one atomic update.
     #[inline(always)]
@@ -162,7 +210,7 @@ impl FrameTable {
     #[inline(always)]
     pub(super) fn claim(&self, pfn: Pfn, order: u8, kind: Kind, owner: u32, counts: Counts) {
         let head = self.entry(pfn);
-        debug_assert!(Kind::from_meta(head.meta.load(Ordering::Relaxed)) == Kind::Free, "{pfn:?} is in use");
+        debug_assert!(self.is_free(pfn), "{pfn:?} is in use");
         head.counts.set(counts);
         let meta = (owner as u64) << 32 | (order as u64) << 8 | kind as u64;
         if order == 0 {
@@ -200,23 +248,38 @@ impl FrameTable {
         unsafe { core::slice::from_raw_parts(self.entries.as_ptr().add(index), pages) }
     }
 
-    /// Enters the frames of the folio at `head` as free and returns what it was.
+    /// Enters the frames of the folio at `head` as free and returns what it was. Only the first frame is told.
     #[inline]
     pub(super) fn release(&self, head: Pfn) -> Folio {
         let folio = self.folio(head);
         debug_assert!(folio.head == head && folio.kind != Kind::Free, "{folio:?} freed by {head:?}");
-        for frame in self.entries_of(head, 1 << folio.order) {
-            frame.meta.store(0, Ordering::Relaxed);
-        }
+        self.entry(head).meta.store(0, Ordering::Relaxed);
         folio
     }
 
-    /// The folio that the frame belongs to.
+    /// Whether nothing uses the frame: it says so, or names a folio that is not there any more.
+    fn is_free(&self, pfn: Pfn) -> bool {
+        let named = self.folio(pfn);
+        let head = self.folio(named.head);
+        let there = head.head == named.head && pfn.get() - head.head.get() < 1 << head.order;
+        named.kind == Kind::Free || head.kind == Kind::Free || !there
+    }
+
+    /// The folio that the frame, which is in use, belongs to.
     #[inline]
     pub fn folio(&self, pfn: Pfn) -> Folio {
-        let meta = self.entry(pfn).meta.load(Ordering::Relaxed);
-        let offset = meta >> 16 & 0xffff;
-        Folio { head: Pfn::new(pfn.get() - offset), order: (meta >> 8) as u8, kind: Kind::from_meta(meta) }
+        Folio::from_meta(pfn, self.entry(pfn).meta.load(Ordering::Relaxed))
+    }
+
+    /// The folio that the frame, which is in use, belongs to, for its mappings to be dropped.
+    #[inline(always)]
+    pub(super) fn mapped(&self, pfn: Pfn) -> Mapped<'_> {
+        let entry = self.entry(pfn);
+        let folio = Folio::from_meta(pfn, entry.meta.load(Ordering::Relaxed));
+        let offset = pfn.get() - folio.head.get();
+        // SAFETY: the entries of a folio follow one another, and this one says how many come before it (`claim`).
+        let head = unsafe { &*core::ptr::from_ref(entry).sub(offset as usize) };
+        Mapped { folio, pages: 0, head }
     }
 
     /// The number of the address space that the folio was allocated for; 0 for none.
@@ -257,6 +320,21 @@ impl FrameTable {
             entry.counts.share(1);
         }
         may
+    }
+
+    /// Takes a mapping from the anonymous folio that `pfn` is, if it is a single page, and enters the frame as free if
+    /// that was the last reference; returns whether it was. None, and nothing is taken, of other folios.
+    #[inline(always)]
+    pub(super) fn unshare_page(&self, pfn: Pfn) -> Option<bool> {
+        let entry = self.entry(pfn);
+        if entry.meta.load(Ordering::Relaxed) as u32 != Kind::Anon as u32 {
+            return None;
+        }
+        let last = entry.counts.sub(Counts::maps(1));
+        if last {
+            entry.meta.store(0, Ordering::Relaxed);
+        }
+        Some(last)
     }
 
     /// The anonymous folio that `pfn` belongs to, if it may be shared as [`AtomicCounts::can_share`] says.

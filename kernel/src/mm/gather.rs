@@ -5,7 +5,7 @@
 //! unmapping always works, most of all when memory is exhausted.
 
 use paging::flush::Gather;
-use paging::{Asid, PAGE_SIZE, Pfn, PhysAddr, VirtAddr};
+use paging::{Asid, PAGE_SHIFT, PAGE_SIZE, PTES_PER_TABLE, Pfn, PhysAddr, PteRef, VirtAddr};
 
 use super::Mm;
 use super::frame::Kind;
@@ -18,13 +18,35 @@ const PER_FRAME: usize = PAGE_SIZE as usize / 8;
 /// Frames the list may grow to before it is flushed: 16,384 entries, 64 MiB in single pages of 4 KiB.
 const MAX_FRAMES: usize = 16384 / PER_FRAME;
 
-/// One release: a folio with a number of mappings, or (0 mappings) a translation table.
+/// One release, in one word.
+///
+/// ```text
+///   a folio, or (0 mappings) a table that maps nothing:   | 0 | frame number, 47 bits | mappings, 16 |
+///   a last-level table and the entries in it to release:  | 1 | frame number, 36 | first entry, 13 | how many, 14 |
+/// ```
 #[derive(Clone, Copy)]
 struct Entry(u64);
 
+const _: () = assert!(PTES_PER_TABLE <= 1 << 13 && 48 - PAGE_SHIFT <= 36);
+
 impl Entry {
-    const fn new(pfn: Pfn, nr: usize) -> Self {
+    const TABLE: u64 = 1 << 63;
+
+    const fn folio(pfn: Pfn, nr: usize) -> Self {
         Entry(pfn.get() << 16 | nr as u64)
+    }
+
+    const fn table(table: Pfn, first: usize, nr: usize) -> Self {
+        Entry(Entry::TABLE | table.get() << 27 | (first as u64) << 14 | nr as u64)
+    }
+
+    /// The table, the first entry and how many; or `None` of others.
+    const fn entries(self) -> Option<(Pfn, usize, usize)> {
+        if self.0 & Entry::TABLE == 0 {
+            return None;
+        }
+        let pfn = Pfn::new((self.0 & !Entry::TABLE) >> 27);
+        Some((pfn, (self.0 >> 14 & 0x1fff) as usize, (self.0 & 0x3fff) as usize))
     }
 
     const fn pfn(self) -> Pfn {
@@ -46,6 +68,7 @@ pub struct Unmapped<'m, M: Machine> {
     frames: [Pfn; MAX_FRAMES],
     frame_count: usize,
     len: usize,
+    released: usize,
 }
 
 impl<'m, M: Machine> Unmapped<'m, M> {
@@ -59,6 +82,7 @@ impl<'m, M: Machine> Unmapped<'m, M> {
             frames: [Pfn::new(0); MAX_FRAMES],
             frame_count: 0,
             len: 0,
+            released: 0,
         }
     }
 
@@ -82,13 +106,20 @@ impl<'m, M: Machine> Unmapped<'m, M> {
     /// `nr` PTEs, cleared and announced to [`Unmapped::flush_range`], mapped frames of the folio at `head`.
     #[inline]
     pub fn folio(&mut self, head: Pfn, nr: usize) {
-        self.push(Entry::new(head, nr));
+        self.push(Entry::folio(head, nr));
     }
 
-    /// The table at `table` was unlinked.
+    /// The table at `table` was unlinked. It maps nothing any more.
     pub fn table(&mut self, table: PhysAddr) {
         self.flush.add_all();
-        self.push(Entry::new(table.pfn(), 0));
+        self.push(Entry::folio(table.pfn(), 0));
+    }
+
+    /// The last-level table at `table` was unlinked with all that it maps: the `nr` entries from the 0-based `first` on.
+    /// They are read when it is released, and nobody writes to them until then but hardware.
+    pub fn table_with_entries(&mut self, table: PhysAddr, first: usize, nr: usize) {
+        self.flush.add_all();
+        self.push(Entry::table(table.pfn(), first, nr));
     }
 
     fn push(&mut self, entry: Entry) {
@@ -140,6 +171,13 @@ impl<'m, M: Machine> Unmapped<'m, M> {
                 // SAFETY: as in push; the entry was written there.
                 unsafe { self.slot(index).read() }
             };
+            if let Some((table, first, nr)) = entry.entries() {
+                // Where the table stood does not matter any more.
+                let first = PteRef::in_table(table.addr(), VirtAddr::new(0)).add(first);
+                self.released += self.mm.release_entries(first, nr);
+                self.mm.free_table(table.addr());
+                continue;
+            }
             match entry.nr() {
                 0 => self.mm.free_table(entry.pfn().addr()),
                 nr => self.mm.folio_remove_mappings(entry.pfn(), nr),
@@ -148,11 +186,13 @@ impl<'m, M: Machine> Unmapped<'m, M> {
         self.len = 0;
     }
 
-    /// Flushes what was changed, releases what was mapped, and gives the list's own frames back.
-    pub fn finish(mut self) {
+    /// Flushes what was changed, releases what was mapped, and gives the list's own frames back. Returns how many pages of
+    /// the resident set were in tables that came with their entries.
+    pub fn finish(mut self) -> usize {
         self.release();
         for frame in &self.frames[..self.frame_count] {
             self.mm.folio_put(*frame);
         }
+        self.released
     }
 }

@@ -53,6 +53,7 @@ mod populate;
 pub mod protect;
 pub mod reclaim;
 pub mod refold;
+mod release;
 pub mod smaps;
 mod soft_dirty;
 pub mod space;
@@ -245,10 +246,24 @@ impl<M: Machine> Mm<M> {
             self.caches.with(self.machine.cpu(), |caches| {
                 if !caches.push(pfn, order) {
                     let mut buddy = self.buddy.lock();
-                    caches.drain_half(order, &mut |pfn, order| buddy.free(&self.machine, pfn, order));
+                    caches.drain_half(order, &mut |blocks, order| {
+                        buddy.free_some(&self.machine, blocks, order)
+                    });
                     buddy.free(&self.machine, pfn, order);
                 }
             });
+        }
+    }
+
+    /// Gives back anonymous folios of `order`, each entered as free in the frame table already.
+    fn free_folios(&self, heads: &[Pfn], order: u8) {
+        for head in heads {
+            self.machine.freed(head.addr(), (PAGE_SIZE as usize) << order, Kind::Anon);
+        }
+        // SAFETY: as in alloc_frames.
+        let kept = unsafe { self.caches.with(self.machine.cpu(), |caches| caches.push_some(heads, order)) };
+        if kept < heads.len() {
+            self.buddy.lock().free_some(&self.machine, &heads[kept..], order);
         }
     }
 
@@ -267,7 +282,7 @@ impl<M: Machine> Mm<M> {
         let pfn = match clean {
             Some(pfn) => {
                 debug_assert!(self.is_zero(pfn), "{pfn:?} went back as clean and is not");
-                self.frames.claim(pfn, 0, Kind::Table, 0);
+                self.frames.claim(pfn, 0, Kind::Table, 0, Counts::ONE);
                 self.machine.table_not_zeroed(pfn.addr());
                 pfn
             }

@@ -95,16 +95,19 @@ impl AddressSpace {
 }
 
 impl<M: Machine> Mm<M> {
-    /// Gives up what the entry `pte`, neither empty nor present, refers to: at exit, when its table goes as well.
+    /// Gives up what the entry `pte`, neither empty nor present, refers to, when its table goes as well. Returns whether
+    /// it was a page of a resident set.
     #[cold]
-    pub(super) fn release_nonpresent(&self, pte: Pte) {
+    pub(super) fn release_nonpresent(&self, pte: Pte) -> bool {
         match NonPresent::decode(pte) {
             NonPresent::Swap(SwapEntry { slot }) => self.swap_free(slot as u32),
             NonPresent::Migration { pfn, .. } => {
                 self.folio_remove_mappings(self.frames.folio(pfn).head, 1);
+                return true;
             }
             NonPresent::Marker(_) | NonPresent::None => {}
         }
+        false
     }
 
     /// Writes the entry that is not present at `at`, over an empty one or one like it.

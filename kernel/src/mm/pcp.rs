@@ -116,6 +116,17 @@ impl Caches {
         }
     }
 
+    /// Keeps as many of `blocks`, of `order`, as fill three quarters; returns how many. The rest of the room is for those
+    /// that come one by one, which would each find the cache full.
+    pub fn push_some(&mut self, blocks: &[Pfn], order: u8) -> usize {
+        let order = order as usize;
+        let (base, len) = (BASE[order], self.len[order]);
+        let kept = blocks.len().min((CAPACITY[order] * 3 / 4).saturating_sub(len));
+        self.blocks[base + len..base + len + kept].copy_from_slice(&blocks[..kept]);
+        self.len[order] = len + kept;
+        kept
+    }
+
     /// Takes a block of `order` from `source` and up to a quarter of the capacity more to keep; `source` hands as many
     /// as it is asked for, or fewer, to the function it is given. Only if nothing is cached.
     pub fn refill(
@@ -130,12 +141,12 @@ impl Caches {
         self.pop(order)
     }
 
-    /// Gives the older half of the cached blocks of `order` to `sink`.
-    pub fn drain_half(&mut self, order: u8, sink: &mut impl FnMut(Pfn, u8)) {
+    /// Gives the older half of the cached blocks of `order` to `sink`, together.
+    pub fn drain_half(&mut self, order: u8, sink: &mut impl FnMut(&[Pfn], u8)) {
         let base = BASE[order as usize];
         let len = self.len[order as usize];
         let cached = &mut self.blocks[base..base + len];
-        cached[..len / 2].iter().for_each(|pfn| sink(*pfn, order));
+        sink(&cached[..len / 2], order);
         cached.copy_within(len / 2.., 0);
         self.len[order as usize] = len - len / 2;
     }
@@ -188,7 +199,9 @@ mod tests {
         }
         assert_eq!(n, capacity);
         let mut gone = Vec::new();
-        caches.drain_half(ORDER, &mut |pfn, order| gone.push((pfn.get() / 4, order)));
+        caches.drain_half(ORDER, &mut |blocks, order| {
+            gone.extend(blocks.iter().map(|pfn| (pfn.get() / 4, order)));
+        });
         let last = capacity as usize / 2 - 1;
         assert_eq!(gone.len(), last + 1);
         assert_eq!((gone[0], gone[last]), ((0, ORDER), (last as u64, ORDER)));

@@ -1,16 +1,16 @@
 //! One process's address space: its tables, its VMAs, and how it comes to life and ends.
 
-use paging::batch::pte_batch_hint;
 use paging::contpte::ptep_get_raw;
-use paging::teardown::{Heir, take_apart};
-use paging::walk::{Part, PteRef, count_tables, parts};
-use paging::{Asid, Barrier, CONT_PTES, Event, PAGE_SIZE, Pfn, PhysAddr, VirtAddr};
+use paging::teardown::take_apart;
+use paging::walk::{Part, count_tables, parts};
+use paging::{Asid, Barrier, CONT_PTES, Event, PAGE_SIZE, PhysAddr, VirtAddr};
 
 use super::Mm;
 use super::asid::Context;
 use super::lazyfree::LazyRange;
 use super::machine::Machine;
 use super::pmd::PMD_PAGES;
+use super::release::Release;
 use super::vma::{Backing, Vma, VmaList};
 use crate::errno::{Errno, Result};
 
@@ -140,74 +140,6 @@ impl AddressSpace {
         take_apart(&mm.machine, self.root, ranges, &mut Release(mm));
         mm.free_clean_table(self.root);
         self.vmas.clear(|vma| release_vma(mm, vma));
-    }
-}
-
-/// Up to so many entries of a table are cleared at the end of an address space: zeroing the page for its next use as a
-/// table costs as much as clearing some more.
-const CLEARED: usize = 64;
-
-/// Releases what an address space mapped and the tables it mapped it with, once nothing translates through them.
-struct Release<'m, M: Machine>(&'m Mm<M>);
-
-impl<M: Machine> Heir for Release<'_, M> {
-    fn part(&mut self, part: Part) -> bool {
-        let mm = self.0;
-        match part {
-            Part::Table(first, nr) => {
-                release_entries(mm, first, nr);
-                nr <= CLEARED
-            }
-            Part::Block(_, block) => {
-                mm.folio_remove_mappings(mm.frames.folio(block.pfn()).head, PMD_PAGES as u32);
-                true
-            }
-        }
-    }
-
-    fn table(&mut self, table: PhysAddr, clean: bool) {
-        if clean { self.0.free_clean_table(table) } else { self.0.free_table(table) }
-    }
-}
-
-/// Drops the mappings of the `nr` entries from `first`, which lie in one table, by runs of one folio. If there are no
-/// more than [`CLEARED`], they are empty afterwards.
-fn release_entries<M: Machine>(mm: &Mm<M>, first: PteRef, nr: usize) {
-    let clear = |index: usize, pages: usize| {
-        if nr <= CLEARED {
-            (index..index + pages).for_each(|index| mm.machine.store(first.add(index).desc(), 0));
-            mm.machine.count(Event::PteStores, pages as u64);
-        }
-    };
-    let mut run = (Pfn::new(0), 0);
-    let mut index = 0;
-    while index < nr {
-        let pte = ptep_get_raw(&mm.machine, first.add(index));
-        if !pte.is_present() || pte.is_special() {
-            if !pte.is_none() {
-                if !pte.is_present() {
-                    mm.release_nonpresent(pte);
-                }
-                clear(index, 1);
-            }
-            index += 1;
-            continue;
-        }
-        let folio = mm.frames.folio(pte.pfn());
-        // Entries of a folded block map one folio throughout; a block may go on in the next VMA.
-        let pages = pte_batch_hint(first.add(index), pte).min(nr - index);
-        if run.0 != folio.head {
-            if run.1 > 0 {
-                mm.folio_remove_mappings(run.0, run.1);
-            }
-            run = (folio.head, 0);
-        }
-        run.1 += pages as u32;
-        clear(index, pages);
-        index += pages;
-    }
-    if run.1 > 0 {
-        mm.folio_remove_mappings(run.0, run.1);
     }
 }
 

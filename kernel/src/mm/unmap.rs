@@ -4,7 +4,7 @@ use paging::batch::{Respect, folio_pte_batch};
 use paging::contpte::{clear_full_ptes, ptep_get_raw};
 use paging::pmd::clear_full_pmd;
 use paging::walk::{Part, PteRef, parts, unlink_tables};
-use paging::{PAGE_SIZE, VirtAddr};
+use paging::{Level, PAGE_SIZE, PMD_SIZE, PmdRef, Pte, VirtAddr};
 
 use super::Mm;
 use super::gather::Unmapped;
@@ -36,15 +36,17 @@ impl AddressSpace {
         }
         self.split_vmas(mm, start, end)?;
         let mut unmapped = Unmapped::new(mm, self.asid());
-        self.zap(mm, start, end, &mut unmapped);
+        self.zap_blocks(mm, start, end, &mut unmapped);
         self.vmas.remove(start, end, |vma| release_vma(mm, vma));
+        // Whole tables go with what they map; of those that a neighbour needs too, the entries are cleared.
         self.unlink_unused(mm, start, end, &mut unmapped);
-        unmapped.finish();
+        self.zap(mm, start, end, &mut unmapped);
+        self.rss -= unmapped.finish();
         Ok(())
     }
 
     /// Unlinks the tables on the way to `start..end`, where there is no VMA, that no neighbour needs either, and hands
-    /// them to `unmapped`.
+    /// them to `unmapped`, the last with their entries in the range. There are no blocks in the range.
     pub(super) fn unlink_unused<M: Machine>(
         &self,
         mm: &Mm<M>,
@@ -56,9 +58,37 @@ impl AddressSpace {
         let below = next.checked_sub(1).and_then(|index| self.vmas.get(index));
         let floor = below.map_or(VirtAddr::new(0), |vma| vma.end);
         let ceiling = self.vmas.get(next).map_or(USER_END, |vma| vma.start);
-        unlink_tables(&mm.machine, self.root, (start, end), (floor, ceiling), &mut |table| {
-            unmapped.table(table)
+        unlink_tables(&mm.machine, self.root, (start, end), (floor, ceiling), &mut |table, at, level| {
+            if level == Level::PTE {
+                let table_start = at.align_down(PMD_SIZE);
+                let (from, to) = (table_start.max(start), table_start.add(PMD_SIZE).min(end));
+                unmapped.table_with_entries(table, table_start.pages_to(from), from.pages_to(to));
+            } else {
+                unmapped.table(table);
+            }
         });
+    }
+
+    /// Clears the blocks of `start..end` and hands what they mapped to `unmapped`. None reaches across either end.
+    fn zap_blocks<M: Machine>(
+        &mut self,
+        mm: &Mm<M>,
+        start: VirtAddr,
+        end: VirtAddr,
+        unmapped: &mut Unmapped<'_, M>,
+    ) {
+        for part in parts(&mm.machine, self.root, start, end) {
+            if let Part::Block(at, block) = part {
+                self.zap_block(mm, at, block, unmapped);
+            }
+        }
+    }
+
+    fn zap_block<M: Machine>(&mut self, mm: &Mm<M>, at: PmdRef, block: Pte, unmapped: &mut Unmapped<'_, M>) {
+        clear_full_pmd(&mm.machine, at);
+        unmapped.flush_block(at.va());
+        unmapped.folio(mm.frames.folio(block.pfn()).head, PMD_PAGES);
+        self.rss -= PMD_PAGES;
     }
 
     /// Clears the entries of `start..end` and hands what they mapped to `unmapped`. No block reaches across either end.
@@ -72,12 +102,7 @@ impl AddressSpace {
         for part in parts(&mm.machine, self.root, start, end) {
             match part {
                 Part::Table(first, nr) => self.zap_table(mm, first, nr, unmapped),
-                Part::Block(at, block) => {
-                    clear_full_pmd(&mm.machine, at);
-                    unmapped.flush_block(at.va());
-                    unmapped.folio(mm.frames.folio(block.pfn()).head, PMD_PAGES);
-                    self.rss -= PMD_PAGES;
-                }
+                Part::Block(at, block) => self.zap_block(mm, at, block, unmapped),
             }
         }
     }

@@ -208,7 +208,7 @@ fn tables_go_after_a_flush_of_the_walk_caches() {
             process.root,
             (VirtAddr::new(VA), VirtAddr::new(VA + PAGE_SIZE)),
             (VirtAddr::new(0), end),
-            &mut |table| tables.push(table),
+            &mut |table, _, _| tables.push(table),
         );
         let mut gather = Gather::new();
         gather.add_all();

@@ -110,6 +110,22 @@ impl Buddy {
         }
     }
 
+    /// Takes back blocks of `1 << order` frames as [`Buddy::free`] does one.
+    pub fn free_some<M: Machine>(&mut self, machine: &M, blocks: &[Pfn], order: u8) {
+        if order >= MAX_ORDER {
+            blocks.iter().for_each(|pfn| self.give_back(machine, *pfn, order));
+            return;
+        }
+        let mut left = blocks;
+        while !left.is_empty() {
+            let (many, whole) = self.blocks.free_some(left, order);
+            if let Some(whole) = whole {
+                self.give_back(machine, whole, MAX_ORDER);
+            }
+            left = &left[many..];
+        }
+    }
+
     fn give_back<M: Machine>(&mut self, machine: &M, pfn: Pfn, order: u8) {
         let block = NonNull::new(machine.ptr(pfn.addr())).expect("RAM is not at the null pointer");
         // SAFETY: the frame table releases a folio once, after its last reference, with the order it was claimed

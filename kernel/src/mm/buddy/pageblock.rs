@@ -96,6 +96,20 @@ impl Pageblock {
         }
     }
 
+    /// As [`Pageblock::put`] of single frames; returns how many they were.
+    #[inline]
+    pub fn put_frames(&mut self, indices: impl Iterator<Item = usize>) -> usize {
+        let mut frames = 0;
+        for index in indices {
+            let (word, mask) = (&mut self.words[index / PER_WORD % WORDS], 1 << (index % PER_WORD));
+            debug_assert!(*word & mask == 0, "frame {index} of a pageblock freed twice");
+            *word |= mask;
+            frames += 1;
+        }
+        self.free += frames as u16;
+        frames
+    }
+
     /// Takes up to `want` blocks of `1 << order` frames and hands the 0-based index of the first frame of each to
     /// `sink`. Returns how many they were.
     #[inline]

@@ -158,15 +158,37 @@ impl Pageblocks {
         taken
     }
 
+    /// Takes back blocks of `1 << order` frames as long as they are in the first one's pageblock, of which there is one.
+    /// Returns how many they were, and the first frame of the pageblock as [`Pageblocks::free`] does.
+    pub fn free_some(&mut self, blocks: &[Pfn], order: u8) -> (usize, Option<Pfn>) {
+        let (index, number) = (self.index_of(blocks[0]), blocks[0].get() / FRAMES as u64);
+        let block = &mut self.entry(index).block;
+        let here = |pfn: &&Pfn| pfn.get() / FRAMES as u64 == number;
+        let many = if order == 0 {
+            block.put_frames(blocks.iter().take_while(here).map(|pfn| Pageblock::index(*pfn)))
+        } else {
+            let indices = blocks.iter().take_while(here).map(|pfn| Pageblock::index(*pfn));
+            indices.inspect(|index| block.put(*index, order)).count()
+        };
+        self.free += (many as u64) << order;
+        (many, self.filed(index))
+    }
+
     /// Takes back a block of `1 << order` frames, smaller than a pageblock. Returns the first frame of the pageblock if
     /// that is wholly free: it is the caller's then.
     #[inline]
     pub fn free(&mut self, pfn: Pfn, order: u8) -> Option<Pfn> {
         let index = self.index_of(pfn);
-        let entry = self.entry(index);
-        entry.block.put(Pageblock::index(pfn), order);
-        let (whole, list) = (entry.block.is_whole(), entry.list);
+        self.entry(index).block.put(Pageblock::index(pfn), order);
         self.free += 1 << order;
+        self.filed(index)
+    }
+
+    /// Files a pageblock that got frames back; or returns its first frame, if it is whole.
+    #[inline]
+    fn filed(&mut self, index: u32) -> Option<Pfn> {
+        let entry = self.entry(index);
+        let (whole, list) = (entry.block.is_whole(), entry.list);
         if whole {
             self.entry(index).block.clear();
             self.file(index, NONE);

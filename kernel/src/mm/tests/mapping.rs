@@ -1,7 +1,7 @@
 //! mmap, munmap, mprotect, madvise, brk and faults outside fork.
 
 use linux_raw_sys::general::{MADV_DONTNEED, MADV_NOHUGEPAGE, MADV_POPULATE_WRITE};
-use paging::Event;
+use paging::{Event, PTES_PER_TABLE};
 
 use super::*;
 use crate::errno::Errno;
@@ -237,4 +237,36 @@ fn a_dirty_sibling_does_not_hide_a_needed_update() {
     child.write(BASE + 7 * PAGE, 1).unwrap();
     assert_eq!(folded(&child, BASE, BLOCK), BLOCK);
     child.exit();
+}
+
+#[test]
+fn whole_tables_go_by_one_store_each_with_all_that_they_map() {
+    // A table that a neighbour needs too is emptied entry by entry; the others are unlinked as they are.
+    const TABLES: usize = 3;
+    let mm = machine();
+    only_order(&mm, 0);
+    leaks_nothing(&mm, || {
+        let mut process = Process::new(&mm);
+        process.map_anon(BASE, (TABLES + 1) * PTES_PER_TABLE);
+        let end = BASE + TABLES * PTES_PER_TABLE * PAGE;
+        let pages: std::vec::Vec<usize> =
+            (0..TABLES).map(|table| BASE + (table * PTES_PER_TABLE + 3) * PAGE).collect();
+        fill(&mut process, end, 5, 1);
+        for page in &pages {
+            fill(&mut process, *page, 4, 7);
+        }
+        let mut child = process.fork().unwrap();
+        let (stores, rss) = (mm.machine.counted(Event::PteStores), process.space.usage(&mm).rss_pages);
+        process.space.munmap(&mm, BASE, end - BASE + 2 * PAGE).unwrap();
+        let spent = mm.machine.counted(Event::PteStores) - stores;
+        assert_eq!(process.space.usage(&mm).rss_pages, rss - 4 * TABLES - 2);
+        // Their places in the table above, and the two pages of the one that stays.
+        assert_eq!(spent, TABLES as u64 + 2);
+        assert_eq!(process.read(pages[0]), Err(FaultError::MapErr));
+        check(&mut process, end + 2 * PAGE, 3, 3);
+        pages.iter().for_each(|page| check(&mut child, *page, 4, 7));
+        process.exit();
+        pages.iter().for_each(|page| check(&mut child, *page, 4, 7));
+        child.exit();
+    });
 }

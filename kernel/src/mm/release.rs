@@ -1,0 +1,194 @@
+//! Giving up all that a last-level table maps, when nothing translates through it any more.
+//!
+//! At the end of an address space, and where munmap takes whole tables away: the table was unlinked and the TLBs were
+//! flushed first, so its entries need not be cleared; they are read once more, and then the table is only a page.
+
+use core::mem::MaybeUninit;
+
+use paging::batch::pte_batch_hint;
+use paging::contpte::ptep_get_raw;
+use paging::teardown::Heir;
+use paging::walk::{Part, PteRef};
+use paging::{Event, Pfn, PhysAddr};
+
+use super::Mm;
+use super::frame::{Kind, Mapped};
+use super::machine::Machine;
+use super::pmd::PMD_PAGES;
+
+/// Anonymous folios of one size that became free, to be given back together.
+struct Freed {
+    heads: [MaybeUninit<Pfn>; Freed::MOST],
+    len: usize,
+    order: u8,
+}
+
+impl Freed {
+    const MOST: usize = 64;
+
+    #[inline(always)]
+    const fn new() -> Self {
+        Freed { heads: [MaybeUninit::uninit(); Freed::MOST], len: 0, order: 0 }
+    }
+
+    #[inline(always)]
+    fn push<M: Machine>(&mut self, mm: &Mm<M>, head: Pfn, order: u8) {
+        if self.len == Freed::MOST || self.order != order {
+            self.give_back(mm);
+            self.order = order;
+        }
+        self.heads[self.len].write(head);
+        self.len += 1;
+    }
+
+    #[inline(always)]
+    fn give_back<M: Machine>(&mut self, mm: &Mm<M>) {
+        if self.len > 0 {
+            self.give_back_some(mm);
+        }
+    }
+
+    #[inline(never)]
+    fn give_back_some<M: Machine>(&mut self, mm: &Mm<M>) {
+        // SAFETY: `push` wrote as many.
+        let heads = unsafe { &*(core::ptr::from_ref(&self.heads[..self.len]) as *const [Pfn]) };
+        mm.free_folios(heads, self.order);
+        self.len = 0;
+    }
+}
+
+/// Up to so many entries of a table are cleared at the end of an address space: zeroing the page for its next use as a
+/// table costs as much as clearing some more.
+const CLEARED: usize = 64;
+
+/// Releases what an address space mapped and the tables it mapped it with, once nothing translates through them.
+pub(super) struct Release<'m, M: Machine>(pub &'m Mm<M>);
+
+impl<M: Machine> Heir for Release<'_, M> {
+    fn part(&mut self, part: Part) -> bool {
+        match part {
+            Part::Table(first, nr) if nr <= CLEARED => {
+                self.0.release_and_clear::<true>(first, nr);
+                true
+            }
+            Part::Table(first, nr) => {
+                self.0.release_and_clear::<false>(first, nr);
+                false
+            }
+            Part::Block(_, block) => {
+                self.0.folio_remove_mappings(self.0.frames.folio(block.pfn()).head, PMD_PAGES as u32);
+                true
+            }
+        }
+    }
+
+    fn table(&mut self, table: PhysAddr, clean: bool) {
+        if clean { self.0.free_clean_table(table) } else { self.0.free_table(table) }
+    }
+}
+
+impl<M: Machine> Mm<M> {
+    /// Drops the mappings of the `nr` entries from `first`, which lie in one table, by runs of one folio, and what the
+    /// entries refer to that are not present. Returns how many pages of a resident set they were.
+    pub(super) fn release_entries(&self, first: PteRef, nr: usize) -> usize {
+        self.release_and_clear::<false>(first, nr)
+    }
+
+    /// [`Mm::release_entries`], which are empty afterwards if `CLEAR`.
+    #[inline(never)]
+    fn release_and_clear<const CLEAR: bool>(&self, first: PteRef, nr: usize) -> usize {
+        let mut freed = Freed::new();
+        let mut run = Mapped::NONE;
+        let (mut pages, mut single, mut updates, mut index) = (0, 0, 0, 0);
+        while index < nr {
+            let pte = ptep_get_raw(&self.machine, first.add(index));
+            if !pte.is_present() || pte.is_special() {
+                if !pte.is_present() && !pte.is_none() {
+                    pages += usize::from(self.release_nonpresent(pte));
+                }
+                if CLEAR && !pte.is_none() {
+                    self.clear_released(first.add(index), 1);
+                }
+                index += 1;
+                continue;
+            }
+            if !pte.is_cont() && self.frames.folio(pte.pfn()).is_page() {
+                let pages = self.release_pages(first.add(index), nr - index, &mut freed);
+                if CLEAR {
+                    self.clear_released(first.add(index), pages);
+                }
+                single += pages;
+                index += pages;
+                continue;
+            }
+            // Entries of a folded block map one folio throughout; a block may go on behind the range.
+            let batch = pte_batch_hint(first.add(index), pte).min(nr - index);
+            if CLEAR {
+                self.clear_released(first.add(index), batch);
+            }
+            pages += batch;
+            index += batch;
+            if !run.holds(pte.pfn()) {
+                updates += self.drop_run(&run, &mut freed);
+                run = self.frames.mapped(pte.pfn());
+            }
+            run.pages += batch as u32;
+        }
+        updates += self.drop_run(&run, &mut freed);
+        freed.give_back(self);
+        self.machine.count(Event::FolioRefUpdates, updates + single as u64);
+        pages + single
+    }
+
+    #[inline(always)]
+    fn clear_released(&self, first: PteRef, nr: usize) {
+        (0..nr).for_each(|index| self.machine.store(first.add(index).desc(), 0));
+        self.machine.count(Event::PteStores, nr as u64);
+    }
+
+    /// Drops the mappings of the entries from `first`, at most `max`, as long as they map pages that are folios by
+    /// themselves. Returns how many they were.
+    #[inline(never)] // for its registers' sake
+    fn release_pages(&self, first: PteRef, max: usize, freed: &mut Freed) -> usize {
+        let frames = self.frames;
+        if freed.order != 0 || freed.len == Freed::MOST {
+            freed.give_back(self);
+            freed.order = 0;
+        }
+        let (mut done, mut len) = (0, freed.len);
+        while done < max {
+            let pte = ptep_get_raw(&self.machine, first.add(done));
+            if !pte.is_present() || pte.is_special() {
+                break;
+            }
+            let Some(last) = frames.unshare_page(pte.pfn()) else { break };
+            done += 1;
+            if last {
+                freed.heads[len % Freed::MOST].write(pte.pfn());
+                len += 1;
+                if len == Freed::MOST {
+                    freed.len = len;
+                    freed.give_back(self);
+                    len = 0;
+                }
+            }
+        }
+        freed.len = len;
+        done
+    }
+
+    /// Drops a run's mappings; returns how many updates of a count that took.
+    #[inline(always)]
+    fn drop_run(&self, run: &Mapped<'_>, freed: &mut Freed) -> u64 {
+        if run.pages == 0 {
+            return 0;
+        }
+        if run.unshare() {
+            match run.folio.kind {
+                Kind::Anon => freed.push(self, run.folio.head, run.folio.order),
+                _ => self.free_frames(run.folio.head),
+            }
+        }
+        1
+    }
+}
