@@ -12,7 +12,7 @@ use crate::addr::{DescAddr, PhysAddr, VirtAddr};
 use crate::desc::{Pte, TableDesc};
 use crate::event::Event;
 use crate::flush::issue_block;
-use crate::granule::PTES_PER_TABLE;
+use crate::granule::{PAGE_SIZE, PTES_PER_TABLE};
 use crate::level::Level;
 use crate::mmu::{Asid, Barrier, Mmu};
 use crate::walk::entry;
@@ -32,6 +32,13 @@ impl PmdRef {
     #[inline]
     pub const fn in_table(table: PhysAddr, va: VirtAddr) -> Self {
         PmdRef { desc: entry(table, Level::PMD, va), va: va.align_down(PMD_SIZE) }
+    }
+
+    /// The entry behind this one, if it is in the same table.
+    #[inline]
+    pub const fn next(self) -> Option<Self> {
+        let next = PmdRef { desc: self.desc.add(8), va: self.va.add(PMD_SIZE) };
+        if next.desc.is_aligned(PAGE_SIZE) { None } else { Some(next) }
     }
 
     /// Where the entry is.

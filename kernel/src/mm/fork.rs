@@ -79,11 +79,20 @@ impl AddressSpace {
         child: &mut AddressSpace,
         flush: &mut Gather,
     ) -> Result<()> {
+        // Where the last block was and where its copy is.
+        let mut last: Option<(PmdRef, PmdRef)> = None;
         for vma in self.vmas.iter().filter(|vma| vma.needs_copy()) {
             for part in parts(&mm.machine, self.root, vma.start, vma.end) {
                 match part {
                     Part::Table(first, nr) => self.copy_table(mm, child, vma, first, nr, flush)?,
-                    Part::Block(at, block) => self.copy_block(mm, child, vma, at, block, flush)?,
+                    Part::Block(at, block) => {
+                        let to = match last.map(|(src, dst)| (src.next(), dst.next())) {
+                            Some((Some(src), Some(dst))) if src == at => dst,
+                            _ => child.pmd_for(mm, at.va())?,
+                        };
+                        self.copy_block(mm, child, vma, at, to, block, flush)?;
+                        last = Some((at, to));
+                    }
                 }
             }
         }
@@ -163,24 +172,27 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Copies the block `block` at `src`, an anonymous folio's, as one entry.
+    /// Copies the block `block` at `src`, an anonymous folio's, as one entry to `dst`.
+    #[allow(clippy::too_many_arguments)] // two sides of a copy and its effects
     fn copy_block<M: Machine>(
         &self,
         mm: &Mm<M>,
         child: &mut AddressSpace,
         vma: &Vma,
         src: PmdRef,
+        dst: PmdRef,
         block: Pte,
         flush: &mut Gather,
     ) -> Result<()> {
-        let dst = child.pmd_for(mm, src.va())?;
-        let head = mm.frames.folio(block.pfn()).head;
-        let before = mm.folio_add_mappings(head, PMD_PAGES as u32).map_err(|_| Errno::ENOMEM)?;
-        if before.pins > 0 {
-            mm.folio_remove_mappings(head, PMD_PAGES as u32);
+        let Some(folio) = mm.frames.shareable(block.pfn()) else {
+            if mm.frames.counts(mm.frames.folio(block.pfn()).head).pins == 0 {
+                return Err(Errno::ENOMEM);
+            }
             let dst = child.table_for(mm, src.va())?;
             return copy_pinned_pages(mm, child, vma, dst, block.mkpage(), PMD_PAGES);
-        }
+        };
+        folio.share(PMD_PAGES as u32);
+        mm.machine.count(Event::FolioRefUpdates, 1);
         if block.is_writable() {
             modify_pmd(&mm.machine, src, Pte::wrprotect);
             flush.add_all();

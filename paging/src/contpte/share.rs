@@ -96,27 +96,35 @@ impl Share {
     #[inline(always)]
     fn steps<M: Mmu, const STEP: usize>(&self, mmu: &M, at: PteRef, pte: Pte, max: usize) -> usize {
         debug_assert!(self.covers(pte) && max <= at.left_in_table());
-        let goes_on = |nr: usize| ptep_get_raw(mmu, at.add(nr)) == pte.advance(nr as u64);
-        let mut nr = STEP;
-        // By four, as the loop would cost as much as the comparison.
-        while nr + 4 * STEP <= max
-            && goes_on(nr)
-            && goes_on(nr + STEP)
-            && goes_on(nr + 2 * STEP)
-            && goes_on(nr + 3 * STEP)
-        {
-            nr += 4 * STEP;
+        let entry = |here: PteRef, step: usize| ptep_get_raw(mmu, here.add(step * STEP));
+        let ahead = |wanted: Pte, step: usize| wanted.advance((step * STEP) as u64);
+        let (mut here, mut wanted, mut left) =
+            (at.add(STEP), pte.advance(STEP as u64), max.wrapping_sub(STEP));
+        if max < STEP {
+            return 0;
         }
-        while nr + STEP <= max && goes_on(nr) {
-            nr += STEP;
+        // By four and without a branch for each, as the loop would cost more than the comparison.
+        while left >= 4 * STEP {
+            let same = (entry(here, 0) == wanted)
+                & (entry(here, 1) == ahead(wanted, 1))
+                & (entry(here, 2) == ahead(wanted, 2))
+                & (entry(here, 3) == ahead(wanted, 3));
+            if !same {
+                break;
+            }
+            (here, wanted, left) = (here.add(4 * STEP), ahead(wanted, 4), left - 4 * STEP);
         }
-        if nr == max {
+        while left >= STEP && entry(here, 0) == wanted {
+            (here, wanted, left) = (here.add(STEP), ahead(wanted, 1), left - STEP);
+        }
+        let nr = max - left;
+        if left == 0 {
             return nr;
         }
         // A hole ends it, or another frame; not what is left of a block, nor a page of the folio that differs.
-        let (next, wanted) = (ptep_get_raw(mmu, at.add(nr)), pte.advance(nr as u64));
+        let next = entry(here, 0);
         let differs = next.is_present() && next.pfn() == wanted.pfn();
-        if nr > max || differs { 0 } else { nr }
+        if differs { 0 } else { nr }
     }
 
     /// Writes both sides of the `nr` entries of a [`Share::run`] from `src`, which holds `pte`, or of several
