@@ -93,7 +93,8 @@ copy_entries_both:
     // x0: source, x1: destination, x2: blocks, x3: bits to flip
 copy_blocks:
     entries_begin
-1:  ldr     x9, [x0], #{GROUPS} * 32
+1:  ldr     x9, [x0]
+    add     x0, x0, #{GROUPS} * 32
     eor     x9, x9, x3
     dup     v1.2d, x9
     add     v0.2d, v1.2d, v4.2d
