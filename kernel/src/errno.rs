@@ -100,6 +100,26 @@ errnos! {
     ENODEV,
     /// Operation not supported.
     EOPNOTSUPP,
+    /// Somebody has that address.
+    EADDRINUSE,
+    /// No address of this machine.
+    EADDRNOTAVAIL,
+    /// No such address family.
+    EAFNOSUPPORT,
+    /// Nobody listens there.
+    ECONNREFUSED,
+    /// Connected already.
+    EISCONN,
+    /// Not connected.
+    ENOTCONN,
+    /// Not a socket.
+    ENOTSOCK,
+    /// No such protocol.
+    EPROTONOSUPPORT,
+    /// No such type of socket.
+    ESOCKTNOSUPPORT,
+    /// No such option.
+    ENOPROTOOPT,
 }
 
 impl Errno {

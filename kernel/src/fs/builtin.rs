@@ -4,6 +4,7 @@
 use linux_raw_sys::general as linux;
 
 use super::bytes::Bytes;
+use super::constants::CONSTANTS;
 use super::device::Device;
 use super::generated::{Generated, PROC, folio_sizes};
 use super::tree::{CONSOLE, Inode, InodeId, Kind, Mount, ROOT, Tree};
@@ -23,6 +24,17 @@ pub fn populate(tree: &mut Tree) -> Result<()> {
             let (major, minor) = device.number();
             tree.add(Inode::new(linux::S_IFCHR | device.permissions(), Kind::Special(major, minor)))
         })?;
+    }
+
+    for (name, target) in Device::LINKS {
+        add_if_absent(tree, dev, name, |tree| {
+            tree.add(Inode::new(linux::S_IFLNK | 0o777, Kind::Symlink(Bytes::Static(target))))
+        })?;
+    }
+    for name in [&b"shm"[..], b"pts"] {
+        if tree.child(dev, name).is_none() {
+            directory(tree, dev, name, 0o1777, Mount::Root)?;
+        }
     }
 
     let proc_root = directory(tree, ROOT, b"proc", 0o555, Mount::Proc)?;
@@ -54,6 +66,16 @@ pub fn populate(tree: &mut Tree) -> Result<()> {
         for (name, memory) in POLICIES {
             generated(tree, size, name, Generated::FolioSizePolicy(memory, order))?;
         }
+        let stats = directory(tree, size, b"stats", 0o755, Mount::Sys)?;
+        generated(tree, stats, b"nr_anon", Generated::FolioCount(order))?;
+    }
+    for (path, name, text) in CONSTANTS {
+        let mount = if path.starts_with("sys") { Mount::Sys } else { Mount::Proc };
+        let mut dir = ROOT;
+        for part in path.split('/') {
+            dir = directory(tree, dir, part.as_bytes(), 0o555, mount)?;
+        }
+        generated(tree, dir, name.as_bytes(), Generated::Constant(text))?;
     }
     tree.sweep();
     Ok(())
@@ -137,9 +159,12 @@ mod tests {
         assert_eq!(tree.inode(size).mode, 0o100_644);
         assert_eq!(
             tree.entries(find(&tree, b"/sys/kernel/mm/transparent_hugepage").unwrap()).len(),
-            5 + MAX_ORDER as usize
+            7 + MAX_ORDER as usize
         );
         assert!(find(&tree, b"/sys/kernel/mm/transparent_hugepage/refold").is_ok());
+        assert!(find(&tree, b"/proc/sys/vm/overcommit_memory").is_ok());
+        assert!(find(&tree, b"/dev/shm").is_ok_and(|id| tree.inode(id).is_dir()));
+        assert!(matches!(&tree.inode(find(&tree, b"/dev/stdin").unwrap()).kind, Kind::Symlink(_)));
     }
 
     #[test]

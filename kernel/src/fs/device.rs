@@ -29,6 +29,14 @@ impl Device {
         (b"zero", Device::Zero),
     ];
 
+    /// Links in `/dev`, and where they lead.
+    pub const LINKS: [(&'static [u8], &'static [u8]); 4] = [
+        (b"fd", b"/proc/self/fd"),
+        (b"stdin", b"/proc/self/fd/0"),
+        (b"stdout", b"/proc/self/fd/1"),
+        (b"stderr", b"/proc/self/fd/2"),
+    ];
+
     /// The device behind a character device node, if the kernel has it. The console answers to `/dev/tty`,
     /// `/dev/console`, `/dev/tty0`, `/dev/ttyS0` and `/dev/ttyAMA0`.
     pub const fn from_number(major: u32, minor: u32) -> Option<Self> {

@@ -69,12 +69,12 @@ pub trait Environment: Processes {
     /// no such file is written.
     fn set(&self, what: Generated, text: &[u8]) -> Result<()>;
 
-    /// Fills `out` with the words of the process `pid`'s `pagemap` from number `first` (0-based) on; returns how many
-    /// there are, fewer only at the end of the address space.
+    /// Fills `out` with the words of a file of words from number `first` (0-based) on; returns how many there are, fewer
+    /// only at the end: of the address space, or of memory.
     ///
     /// # Errors
     /// `ESRCH`: the process is gone.
-    fn pagemap(&self, pid: u32, first: u64, out: &mut [u64]) -> Result<usize>;
+    fn words(&self, what: Generated, first: u64, out: &mut [u64]) -> Result<usize>;
 
     /// The time, in nanoseconds since the epoch.
     fn now(&self) -> u64;
@@ -106,6 +106,12 @@ pub trait Environment: Processes {
     /// # Errors
     /// `EINTR` if the process is being killed: the transfer ends here.
     fn breathe(&self) -> Result<()>;
+
+    /// Sleeps until `wake_at`, in nanoseconds.
+    ///
+    /// # Errors
+    /// `EINTR`: there is a signal to deal with.
+    fn sleep_until(&self, wake_at: u64) -> Result<()>;
 
     /// Sends SIGPIPE to the calling process.
     fn raise_sigpipe(&self);

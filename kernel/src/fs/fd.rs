@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use linux_raw_sys::general::O_RDWR;
 
+use super::bytes::Bytes;
 use super::device::Device;
 use super::file::{OpenFile, Target};
 use super::node::Node;
@@ -17,12 +18,20 @@ use crate::errno::{Errno, Result};
 use crate::util::Ref;
 
 /// Descriptors are 0 to this, exclusive.
-pub const FD_LIMIT: usize = 256;
+pub const FD_LIMIT: usize = 1024;
 
 #[derive(Clone)]
 struct Slot {
     file: Ref<OpenFile>,
     close_on_exec: bool,
+}
+
+/// A program that is executed, for `/proc`.
+pub struct Executed {
+    /// Its file.
+    pub file: Place,
+    /// Its arguments, each with a NUL behind it, or the first bytes of them.
+    pub arguments: Bytes,
 }
 
 /// Descriptors (0-based, below [`FD_LIMIT`]) and the open file descriptions they stand for.
@@ -31,8 +40,8 @@ pub struct FdTable {
     slots: Vec<Option<Slot>>,
     /// The working directory; none: the root.
     cwd: Option<Ref<Place>>,
-    /// The file that is executed; none before the first exec.
-    program: Option<Ref<Place>>,
+    /// What is executed; none before the first exec.
+    program: Option<Ref<Executed>>,
     /// Permission bits that files are created without.
     umask: u32,
 }
@@ -98,13 +107,13 @@ impl FdTable {
         self.cwd.replace(dir)
     }
 
-    /// The file that is executed.
-    pub fn program(&self) -> Option<&Ref<Place>> {
+    /// What is executed.
+    pub fn program(&self) -> Option<&Ref<Executed>> {
         self.program.as_ref()
     }
 
     /// Notes what is executed now; returns what was before.
-    pub fn set_program(&mut self, program: Ref<Place>) -> Option<Ref<Place>> {
+    pub fn set_program(&mut self, program: Ref<Executed>) -> Option<Ref<Executed>> {
         self.program.replace(program)
     }
 

@@ -4,7 +4,7 @@
 //! A read first claims its range by advancing the position, and gives back what a fault kept it from copying: two
 //! readers of one description never get the same bytes.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use linux_raw_sys::general as linux;
 use paging::PAGE_SIZE;
@@ -14,16 +14,20 @@ use super::contents::Contents;
 use super::device::Device;
 use super::devmem;
 use super::environment::{Environment, Processes};
-use super::generated::{Generated, ProcessFile};
+use super::epoll::Epoll;
+use super::event::Event;
+use super::generated::Generated;
 use super::node::Node;
 use super::pagemap;
 use super::pipe::{Reader, Writer};
 use super::place::Place;
 use super::readdir::{Position, RECORD_LIMIT};
 use super::regular;
+use super::socket::Socket;
 use super::stat::Attributes;
 use super::sysfs;
 use super::text::Text;
+use super::timer::Timer;
 use super::transfer::{Transfer, moved};
 use super::tree::{Mount, Tree};
 use crate::errno::{Errno, Result};
@@ -49,6 +53,14 @@ pub enum Target {
     PipeReader(Reader, u64),
     /// A pipe's writing end and its inode number.
     PipeWriter(Writer, u64),
+    /// A socket and its inode number.
+    Socket(Socket, u64),
+    /// A counter to wait for.
+    Event(Event),
+    /// A timer to wait for.
+    Timer(Timer),
+    /// A set of descriptors to wait for.
+    Epoll(Epoll),
 }
 
 impl Target {
@@ -79,6 +91,8 @@ impl Target {
 /// An open file description.
 pub struct OpenFile {
     target: Target,
+    /// Its own for good, to tell it from what comes after it.
+    id: u64,
     /// As `F_GETFL` shows them: the access mode and the status flags.
     flags: AtomicU32,
     /// Where reading and writing go on: bytes from the start, or a place in a directory.
@@ -92,7 +106,14 @@ impl OpenFile {
     pub fn new(target: Target, flags: u32) -> Self {
         let kept = linux::O_ACCMODE | CHANGEABLE | linux::O_DIRECTORY | linux::O_NOFOLLOW | linux::O_PATH;
         let flags = AtomicU32::new(flags & kept | linux::O_LARGEFILE);
-        OpenFile { target, flags, position: Mutex::new(Position::default()), text: Mutex::new(None) }
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        OpenFile { target, id, flags, position: Mutex::new(Position::default()), text: Mutex::new(None) }
+    }
+
+    /// A number that no other description ever has.
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     /// What is behind it.
@@ -105,7 +126,7 @@ impl OpenFile {
         match &self.target {
             Target::File(place, _) | Target::Dir(place) | Target::Device(place, _) => Some(place),
             Target::Generated(place, _) | Target::Place(place) => Some(place),
-            Target::PipeReader(..) | Target::PipeWriter(..) => None,
+            _ => None,
         }
     }
 
@@ -191,9 +212,9 @@ impl OpenFile {
         }
         match &self.target {
             Target::File(_, contents) => regular::read(self, env, contents, io),
-            Target::Generated(_, Generated::Process(pid, ProcessFile::Pagemap)) => {
+            Target::Generated(_, what) if pagemap::is_words(*what) => {
                 let position = self.position.lock().cursor;
-                let count = pagemap::read(env, *pid, position, io)?;
+                let count = pagemap::read(env, *what, position, io)?;
                 self.position.lock().cursor += count as u64;
                 Ok(count)
             }
@@ -204,6 +225,10 @@ impl OpenFile {
             }
             Target::PipeReader(reader, _) => reader.read(io, self.nonblocking()),
             Target::Device(_, device) => self.read_device(env, *device, io),
+            Target::Socket(socket, _) => socket.receive(io, self.nonblocking()),
+            Target::Event(event) => event.read(io, self.nonblocking()),
+            Target::Timer(timer) => timer.read(env, io, self.nonblocking()),
+            Target::Epoll(_) => Err(Errno::EINVAL),
             Target::Dir(_) => Err(Errno::EISDIR),
             Target::Place(_) | Target::PipeWriter(..) => Err(Errno::EBADF),
         }
@@ -223,13 +248,11 @@ impl OpenFile {
         match &self.target {
             _ if !self.readable() => Err(Errno::EBADF),
             Target::File(_, contents) => regular::read_at(env, contents, io, offset),
-            Target::Generated(_, Generated::Process(pid, ProcessFile::Pagemap)) => {
-                pagemap::read(env, *pid, offset, io)
-            }
+            Target::Generated(_, what) if pagemap::is_words(*what) => pagemap::read(env, *what, offset, io),
             Target::Generated(_, what) => copy(self.text_at(env, *what, offset)?.bytes(), io),
             Target::Device(_, device) => self.read_device(env, *device, io),
             Target::Dir(_) => Err(Errno::EISDIR),
-            Target::Place(_) | Target::PipeReader(..) | Target::PipeWriter(..) => Err(Errno::EBADF),
+            _ => Err(Errno::EBADF),
         }
     }
 
@@ -247,6 +270,9 @@ impl OpenFile {
             Target::PipeWriter(writer, _) => writer.write(env, io, self.nonblocking()),
             Target::Device(_, device) => self.write_device(env, *device, io),
             Target::Generated(_, what) => self.write_setting(env, *what, io),
+            Target::Socket(socket, _) => socket.send(env, io, self.nonblocking(), true),
+            Target::Event(event) => event.write(io, self.nonblocking()),
+            Target::Timer(_) | Target::Epoll(_) => Err(Errno::EINVAL),
             // Opening one of these for writing fails, so there is none.
             Target::Dir(_) | Target::Place(_) | Target::PipeReader(..) => Err(Errno::EBADF),
         }
@@ -269,11 +295,10 @@ impl OpenFile {
     /// Whether it has a position.
     fn seekable(&self) -> Result<()> {
         match &self.target {
-            Target::PipeReader(..) | Target::PipeWriter(..) | Target::Device(_, Device::Console) => {
-                Err(Errno::ESPIPE)
-            }
+            Target::Device(_, Device::Console) => Err(Errno::ESPIPE),
             Target::Place(_) => Err(Errno::EBADF),
-            _ => Ok(()),
+            Target::File(..) | Target::Dir(_) | Target::Device(..) | Target::Generated(..) => Ok(()),
+            _ => Err(Errno::ESPIPE),
         }
     }
 
@@ -293,7 +318,23 @@ impl OpenFile {
         match &self.target {
             Target::PipeReader(reader, _) => reader.readiness(),
             Target::PipeWriter(writer, _) => writer.readiness(),
+            Target::Socket(socket, _) => socket.readiness(),
+            Target::Event(event) => event.readiness(),
+            Target::Timer(timer) => timer.readiness(),
+            Target::Epoll(_) => 0, // who asks for a set looks at what is in it
             _ => linux::POLLIN | linux::POLLOUT | linux::POLLRDNORM | linux::POLLWRNORM,
+        }
+    }
+
+    /// How often its readiness may have changed, so that something new can be told from what was there before. What only a
+    /// program's own reads and writes change counts as new each time.
+    pub fn generation(&self) -> u64 {
+        static LOOKS: AtomicU64 = AtomicU64::new(0);
+        match &self.target {
+            Target::PipeReader(reader, _) => reader.generation(),
+            Target::PipeWriter(writer, _) => writer.generation(),
+            Target::Socket(socket, _) => socket.generation(),
+            _ => LOOKS.fetch_add(1, Ordering::Relaxed),
         }
     }
 
@@ -302,6 +343,7 @@ impl OpenFile {
         match &self.target {
             Target::File(_, contents) => Some(contents.len().saturating_sub(self.position.lock().cursor)),
             Target::PipeReader(reader, _) => Some(reader.waiting() as u64),
+            Target::Socket(socket, _) => Some(socket.waiting() as u64),
             _ => None,
         }
     }
@@ -395,7 +437,14 @@ impl OpenFile {
                 mount: Mount::Root as u32,
                 ..Attributes::default()
             },
-            _ => Attributes::default(),
+            (Target::Socket(_, ino), _) => Attributes {
+                ino: *ino,
+                mode: linux::S_IFSOCK | 0o777,
+                nlink: 1,
+                mount: Mount::Root as u32,
+                ..Attributes::default()
+            },
+            _ => Attributes { ino: self.id, mode: 0o600, nlink: 1, ..Attributes::default() },
         }
     }
 
@@ -409,6 +458,10 @@ impl OpenFile {
             Target::PipeReader(_, ino) | Target::PipeWriter(_, ino) => {
                 super::text::written(write!(out, "pipe:[{ino}]"))
             }
+            Target::Socket(_, ino) => super::text::written(write!(out, "socket:[{ino}]")),
+            Target::Event(_) => out.push(b"anon_inode:[eventfd]"),
+            Target::Timer(_) => out.push(b"anon_inode:[timerfd]"),
+            Target::Epoll(_) => out.push(b"anon_inode:[eventpoll]"),
             _ => out.push(b"anon_inode:[file]"),
         }
     }

@@ -20,6 +20,16 @@ pub enum Generated {
     Uptime,
     /// `/proc/cpuinfo`.
     Cpuinfo,
+    /// `/proc/stat`.
+    Stat,
+    /// `/proc/loadavg`.
+    Loadavg,
+    /// `/proc/kpagecount`: how often each frame is mapped, in binary.
+    Kpagecount,
+    /// `/proc/kpageflags`: what each frame is used for, in binary.
+    Kpageflags,
+    /// A file that always says the same.
+    Constant(&'static str),
     /// A file about the process with this number.
     Process(u32, ProcessFile),
     /// `/sys/kernel/mm/swap/size`: how much swap there is, in bytes. Pleat's own; Linux has devices for it.
@@ -28,6 +38,8 @@ pub enum Generated {
     FolioPolicy(Memory),
     /// `.../hugepages-<N>kB/enabled` or `shmem_enabled` for folios of this order (2 to the order pages).
     FolioSizePolicy(Memory, u8),
+    /// `.../hugepages-<N>kB/stats/nr_anon`: how many anonymous folios of this order there are.
+    FolioCount(u8),
     /// `/sys/kernel/mm/transparent_hugepage/` `cow`, `reuse` or `refold`.
     BlockPolicy(BlockSetting),
 }
@@ -49,23 +61,43 @@ impl Generated {
 pub enum ProcessFile {
     /// `clear_refs`: writing to it clears what is noted of accesses and writes.
     ClearRefs,
+    /// `cmdline`: the program's arguments.
+    Cmdline,
+    /// `comm`: the program's name.
+    Comm,
+    /// `limits`: the most that it may have of each resource.
+    Limits,
     /// `maps`: the VMAs.
     Maps,
+    /// `mountinfo`: what is mounted.
+    Mountinfo,
+    /// `mounts`: the same, for people.
+    Mounts,
+    /// `oom_score_adj`: whom the lack of memory strikes first; always 0.
+    OomScoreAdj,
     /// `pagemap`: a word about each page of the address space, in binary.
     Pagemap,
     /// `smaps`: the VMAs, and how each is mapped.
     Smaps,
     /// `smaps_rollup`: how the address space is mapped, in sum.
     SmapsRollup,
+    /// `stat`: identity, size and times, as numbers.
+    Stat,
+    /// `statm`: its size, as numbers.
+    Statm,
     /// `status`: identity and size.
     Status,
 }
 
 /// The files of `/proc`.
-pub const PROC: [(&[u8], Generated); 6] = [
+pub const PROC: [(&[u8], Generated); 10] = [
     (b"cmdline", Generated::Cmdline),
     (b"cpuinfo", Generated::Cpuinfo),
+    (b"kpagecount", Generated::Kpagecount),
+    (b"kpageflags", Generated::Kpageflags),
+    (b"loadavg", Generated::Loadavg),
     (b"meminfo", Generated::Meminfo),
+    (b"stat", Generated::Stat),
     (b"uptime", Generated::Uptime),
     (b"version", Generated::Version),
     (b"vmstat", Generated::Vmstat),
@@ -96,16 +128,24 @@ pub enum ProcessEntry {
 }
 
 /// The entries of `/proc/<pid>`.
-pub const PROCESS: [(&[u8], ProcessEntry); 11] = [
+pub const PROCESS: [(&[u8], ProcessEntry); 19] = [
     (b"clear_refs", ProcessEntry::File(ProcessFile::ClearRefs)),
+    (b"cmdline", ProcessEntry::File(ProcessFile::Cmdline)),
+    (b"comm", ProcessEntry::File(ProcessFile::Comm)),
     (b"cwd", ProcessEntry::Link(ProcessLink::Cwd)),
     (b"exe", ProcessEntry::Link(ProcessLink::Exe)),
     (b"fd", ProcessEntry::Fds),
+    (b"limits", ProcessEntry::File(ProcessFile::Limits)),
     (b"maps", ProcessEntry::File(ProcessFile::Maps)),
+    (b"mountinfo", ProcessEntry::File(ProcessFile::Mountinfo)),
+    (b"mounts", ProcessEntry::File(ProcessFile::Mounts)),
+    (b"oom_score_adj", ProcessEntry::File(ProcessFile::OomScoreAdj)),
     (b"pagemap", ProcessEntry::File(ProcessFile::Pagemap)),
     (b"root", ProcessEntry::Link(ProcessLink::Root)),
     (b"smaps", ProcessEntry::File(ProcessFile::Smaps)),
     (b"smaps_rollup", ProcessEntry::File(ProcessFile::SmapsRollup)),
+    (b"stat", ProcessEntry::File(ProcessFile::Stat)),
+    (b"statm", ProcessEntry::File(ProcessFile::Statm)),
     (b"status", ProcessEntry::File(ProcessFile::Status)),
     (b"task", ProcessEntry::Tasks),
 ];

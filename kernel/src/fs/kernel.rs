@@ -4,7 +4,6 @@
 //! Locks: a process's memory lock while its VMAs or tables are read, and the tree's inside it for their files' names; the console's input lock, a leaf but for the
 //! console's own, for the moment in which typed bytes are taken over. Neither is held while a call blocks.
 
-use alloc::vec::Vec;
 use core::ops::Range;
 
 use paging::{Event, PAGE_SIZE, Pfn};
@@ -15,20 +14,21 @@ use super::file::OpenFile;
 use super::generated::{Generated, ProcessFile, ProcessLink};
 use super::node::Node;
 use super::pinned::Pins;
-use super::procfs::{self, Mapping, Status};
-use super::smaps::{self, Area};
+use super::procfs;
 use super::sysfs;
 use super::text::{Text, written};
 use super::tty::Tty;
 use crate::errno::{Errno, Result};
 use crate::mm::block_policy::BlockSetting;
 use crate::mm::policy::{Memory, Policy, Setting};
-use crate::mm::smaps::Mapped;
 use crate::mm::space::USER_END;
-use crate::mm::{AddressSpace, Backing, Object, Prot, Vma, VmaFlags};
-use crate::proc::{self, Process};
+use crate::mm::{AddressSpace, Object};
+use crate::proc;
 use crate::util::Ref;
 use crate::{arch, console, syscall};
+
+mod process;
+mod system;
 
 /// The running kernel.
 pub struct Kernel;
@@ -84,7 +84,7 @@ impl Processes for Kernel {
         let files = process.files().lock();
         match link {
             ProcessLink::Cwd => Some(files.cwd().map_or(Node::ROOT, |place| place.node())),
-            ProcessLink::Exe => files.program().map(|place| place.node()),
+            ProcessLink::Exe => files.program().map(|program| program.file.node()),
             ProcessLink::Root => Some(Node::ROOT),
         }
     }
@@ -96,19 +96,25 @@ impl Environment for Kernel {
         let mm = crate::mm();
         match what {
             Generated::Vmstat => procfs::vmstat(out, vmstat()),
-            Generated::Meminfo => {
-                let swap = mm.swap.usage();
-                let swap = (kib(swap.total as u64), kib((swap.total - swap.used) as u64));
-                procfs::meminfo(out, (kib(mm.total_pages()), kib(mm.free_pages())), swap)
+            Generated::Meminfo => system::meminfo(out),
+            Generated::Stat => system::stat(out),
+            Generated::Loadavg => system::loadavg(out),
+            Generated::Constant(text) => out.push(text.as_bytes()),
+            Generated::FolioCount(order) => {
+                let count = mm.anon_folios().get(usize::from(order)).copied().unwrap_or(0);
+                written(writeln!(out, "{count}"))
             }
+            Generated::Kpagecount | Generated::Kpageflags => Err(Errno::EINVAL), // no text
             Generated::Cmdline => written(writeln!(out, "{}", crate::command_line())),
-            Generated::Version => {
-                written(writeln!(out, "Pleat version {} (aarch64)", env!("CARGO_PKG_VERSION")))
-            }
-            Generated::Uptime => procfs::uptime(out, arch::time::now_ns()),
+            Generated::Version => written(writeln!(
+                out,
+                "Linux version 6.12.0-pleat (Pleat {}) aarch64",
+                env!("CARGO_PKG_VERSION")
+            )),
+            Generated::Uptime => procfs::uptime(out, arch::time::now_ns(), proc::idle_ns()),
             Generated::Cpuinfo => procfs::cpuinfo(out, ONLINE_CPUS),
             Generated::SwapSize => written(writeln!(out, "{}", mm.swap.usage().total as u64 * PAGE_SIZE)),
-            Generated::Process(pid, file) => process_file(out, &*proc::find(pid).ok_or(Errno::ESRCH)?, file),
+            Generated::Process(pid, file) => process::text(out, &*proc::find(pid).ok_or(Errno::ESRCH)?, file),
             Generated::FolioPolicy(memory) => sysfs::show(out, memory, policy(memory).global(), false),
             Generated::FolioSizePolicy(memory, order) => {
                 sysfs::show(out, memory, policy(memory).get(order).unwrap_or(Setting::Never), true)
@@ -150,13 +156,27 @@ impl Environment for Kernel {
         }
     }
 
-    fn pagemap(&self, pid: u32, first: u64, out: &mut [u64]) -> Result<usize> {
-        let process = proc::find(pid).ok_or(Errno::ESRCH)?;
-        let memory = process.mm.lock();
-        let Some(space) = &*memory else { return Ok(0) };
-        let left = (USER_END.get() / PAGE_SIZE).saturating_sub(first);
+    fn words(&self, what: Generated, first: u64, out: &mut [u64]) -> Result<usize> {
+        let mm = crate::mm();
+        let frame: fn(Pfn) -> u64 = match what {
+            Generated::Kpagecount => |pfn| crate::mm().frame_mappings(pfn),
+            Generated::Kpageflags => |pfn| crate::mm().frame_flags(pfn),
+            Generated::Process(pid, _) => {
+                let process = proc::find(pid).ok_or(Errno::ESRCH)?;
+                let memory = process.mm.lock();
+                let Some(space) = &*memory else { return Ok(0) };
+                let left = (USER_END.get() / PAGE_SIZE).saturating_sub(first);
+                let count = (out.len() as u64).min(left) as usize;
+                space.pagemap(mm, first, &mut out[..count]);
+                return Ok(count);
+            }
+            _ => return Ok(0),
+        };
+        let left = mm.frames.span().1.pfn().get().saturating_sub(first);
         let count = (out.len() as u64).min(left) as usize;
-        space.pagemap(crate::mm(), first, &mut out[..count]);
+        for (number, word) in (first..).zip(&mut out[..count]) {
+            *word = frame(Pfn::new(number));
+        }
         Ok(count)
     }
 
@@ -218,6 +238,10 @@ impl Environment for Kernel {
         Ok(())
     }
 
+    fn sleep_until(&self, wake_at: u64) -> Result<()> {
+        proc::sleep_until(wake_at)
+    }
+
     fn raise_sigpipe(&self) {
         proc::raise_sigpipe();
     }
@@ -272,94 +296,6 @@ fn anon_contpte_pages() -> u64 {
         process = proc::next_process(this.pid());
     }
     pages
-}
-
-fn process_file(out: &mut Text, process: &Process, file: ProcessFile) -> Result<()> {
-    // A zombie has no memory any more.
-    let memory = process.mm.lock();
-    match file {
-        // One is only written, the other is no text.
-        ProcessFile::ClearRefs | ProcessFile::Pagemap => Err(Errno::EINVAL),
-        ProcessFile::Maps => {
-            let vmas = memory.iter().flat_map(|space| space.vmas());
-            for vma in vmas {
-                mapping(out, vma)?;
-            }
-            Ok(())
-        }
-        ProcessFile::Smaps => {
-            let Some(space) = memory.as_ref() else { return Ok(()) };
-            for vma in space.vmas() {
-                mapping(out, vma)?;
-                let area = Area {
-                    kib: (vma.end.get() - vma.start.get()) / 1024,
-                    large_folios: crate::mm().gives_large_folios(vma),
-                    prot: vma.prot,
-                    flags: vma.flags,
-                };
-                smaps::area(out, &area, &space.mapped(crate::mm(), vma))?;
-            }
-            Ok(())
-        }
-        ProcessFile::SmapsRollup => {
-            let Some(space) = memory.as_ref() else { return Ok(()) };
-            let mapped = |vma| space.mapped(crate::mm(), vma);
-            let sum = space.vmas().map(mapped).fold(Mapped::default(), Mapped::plus);
-            let (start, end) = (space.vmas().next(), space.vmas().last());
-            let range = (start.map_or(0, |vma| vma.start.get()), end.map_or(0, |vma| vma.end.get()));
-            let tables = space.usage(crate::mm()).table_pages;
-            smaps::rollup(out, range, &sum, kib(tables as u64))
-        }
-        ProcessFile::Status => {
-            let rss = memory.as_ref().map_or(0, |space| space.usage(crate::mm()).rss_pages);
-            drop(memory);
-            let (mut name, pid, parent) = ([0; 16], process.pid(), process.parent_pid());
-            let len = process.name(&mut name);
-            let (name, state) = (&name[..len], process.state_letter());
-            procfs::status(out, &Status { name, state, pid, parent, rss_kib: kib(rss as u64) })
-        }
-    }
-}
-
-fn mapping(out: &mut Text, vma: &Vma) -> Result<()> {
-    let mut line = Mapping {
-        start: vma.start.get() as usize,
-        end: vma.end.get() as usize,
-        read: vma.prot.contains(Prot::READ),
-        write: vma.prot.contains(Prot::WRITE),
-        exec: vma.prot.contains(Prot::EXEC),
-        shared: vma.flags.contains(VmaFlags::SHARED),
-        offset: 0,
-        ino: 0,
-        name: b"",
-    };
-    let path;
-    if let Backing::Object { object, page } = &vma.backing {
-        line.offset = page * PAGE_SIZE;
-        (line.ino, path) = name_of(object)?;
-        line.name = &path;
-    }
-    if let Some(first) = vma.frame(vma.start) {
-        line.offset = first.addr().get();
-        line.name = b"/dev/mem";
-    }
-    for (flag, name) in [(VmaFlags::HEAP, b"[heap]".as_slice()), (VmaFlags::STACK, b"[stack]")] {
-        if vma.flags.contains(flag) {
-            line.name = name;
-        }
-    }
-    procfs::mapping(out, &line)
-}
-
-/// The number and the path of the file whose bytes `object` has; shared anonymous memory is none.
-fn name_of(object: &Ref<Object>) -> Result<(u64, Vec<u8>)> {
-    let tree = super::root()?.lock();
-    let Some((id, inode)) = tree.inodes().find(|(_, inode)| inode.is_of(object)) else {
-        return Ok((0, Vec::new()));
-    };
-    let mut path = Text::new();
-    tree.path_of(Node::Inode(id), &mut path)?;
-    Ok((inode.ino, path.into_bytes()))
 }
 
 /// Reads a number of bytes, in decimal, with K, M or G behind it for powers of 1024 (Linux: `memparse`).

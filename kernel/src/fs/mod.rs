@@ -1,4 +1,4 @@
-//! Files: the root file system in memory, `/dev`, `/proc` and `/sys`, pipes, and descriptors.
+//! Files: the root file system in memory, `/dev`, `/proc` and `/sys`, pipes, sockets, events, and descriptors.
 //!
 //! Everything here but `kernel` (what files need from the rest of the kernel) is free of the machine and runs in
 //! host tests. The tree is built by [`init`] and has one lock ([`place`]). User memory is reached through
@@ -14,11 +14,14 @@
 pub mod builtin;
 pub mod bytes;
 pub mod change;
+pub mod constants;
 pub mod contents;
 pub mod cpio;
 pub mod device;
 pub mod devmem;
 pub mod environment;
+pub mod epoll;
+pub mod event;
 pub mod fd;
 pub mod file;
 pub mod generated;
@@ -31,18 +34,22 @@ mod pagemap;
 pub mod pinned;
 pub mod pipe;
 pub mod place;
+pub mod proc_pid;
+pub mod proc_system;
 pub mod procfs;
 pub mod program;
 pub mod readdir;
 pub mod regular;
 pub mod ring;
 pub mod smaps;
+pub mod socket;
 pub mod span;
 pub mod stat;
 pub mod sysfs;
 #[cfg(test)]
 mod testing;
 pub mod text;
+pub mod timer;
 pub mod transfer;
 pub mod tree;
 pub mod tty;
@@ -52,7 +59,7 @@ pub mod walk;
 
 use spin::Once;
 
-pub use fd::FdTable;
+pub use fd::{Executed, FdTable};
 pub use node::Node;
 pub use place::{Fs, Place};
 pub use program::Program;

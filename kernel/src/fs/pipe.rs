@@ -32,6 +32,8 @@ struct State {
     writers: usize,
     /// A reader is copying the oldest bytes to user memory.
     reading: bool,
+    /// How often something changed that somebody may wait for.
+    changes: u64,
 }
 
 struct Pipe {
@@ -53,7 +55,7 @@ pub struct Writer(Ref<Pipe>);
 /// # Errors
 /// `ENOMEM`.
 pub fn pipe() -> Result<(Reader, Writer)> {
-    let state = State { ring: Ring::new()?, readers: 1, writers: 1, reading: false };
+    let state = State { ring: Ring::new()?, readers: 1, writers: 1, reading: false, changes: 0 };
     let pipe = Pipe { state: Mutex::new(state), readable: WaitQueue::new(), writable: WaitQueue::new() };
     let pipe = Ref::try_new(pipe)?;
     Ok((Reader(pipe.clone()), Writer(pipe)))
@@ -86,6 +88,11 @@ impl Reader {
     /// A further writing end.
     pub fn other(&self) -> Writer {
         writer(&self.0)
+    }
+
+    /// How often its readiness may have changed.
+    pub fn generation(&self) -> u64 {
+        self.0.state.lock().changes
     }
 
     /// How many bytes there are.
@@ -146,6 +153,11 @@ impl Writer {
         writer(&self.0)
     }
 
+    /// How often its readiness may have changed.
+    pub fn generation(&self) -> u64 {
+        self.0.state.lock().changes
+    }
+
     /// A further reading end.
     pub fn other(&self) -> Reader {
         reader(&self.0)
@@ -164,33 +176,47 @@ impl Writer {
     /// If not a byte was written: `EPIPE`, with SIGPIPE, when nobody can read any more; `EAGAIN`: no room and
     /// `nonblocking`; `EFAULT`; `EINTR`: killed; `ENOMEM`.
     pub fn write(&self, env: &dyn Environment, io: &mut dyn Transfer, nonblocking: bool) -> Result<usize> {
+        let (done, outcome) = self.write_all(io, nonblocking);
+        if outcome == Err(Errno::EPIPE) {
+            env.raise_sigpipe();
+        }
+        if done > 0 { Ok(done) } else { outcome.map(|()| 0) }
+    }
+
+    /// As [`write`](Self::write), without SIGPIPE.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn write_quietly(&self, io: &mut dyn Transfer, nonblocking: bool) -> Result<usize> {
+        let (done, outcome) = self.write_all(io, nonblocking);
+        if done > 0 { Ok(done) } else { outcome.map(|()| 0) }
+    }
+
+    /// Writes until all is written or something stops it; returns how much was, and what did.
+    fn write_all(&self, io: &mut dyn Transfer, nonblocking: bool) -> (usize, Result<()>) {
         let wanted = io.remaining();
-        let mut bounce = Bounce::new(wanted)?;
+        let mut bounce = match Bounce::new(wanted) {
+            Ok(bounce) => bounce,
+            Err(error) => return (0, Err(error)),
+        };
         let mut done = 0;
         while done < wanted {
-            let room = wanted - done;
-            let buffer = bounce.buffer(room);
+            let buffer = bounce.buffer(wanted - done);
             let taken = io.take(buffer);
             if taken == 0 {
-                return moved(done, wanted);
+                return (done, Err(Errno::EFAULT));
             }
             let atomic = wanted <= PIPE_BUF as usize;
             let mut written = 0;
             while written < taken {
                 match self.0.push(&buffer[written..taken], atomic, nonblocking) {
                     Ok(count) => written += count,
-                    Err(error) => {
-                        if error == Errno::EPIPE {
-                            env.raise_sigpipe();
-                        }
-                        done += written;
-                        return if done > 0 { Ok(done) } else { Err(error) };
-                    }
+                    Err(error) => return (done + written, Err(error)),
                 }
             }
             done += written;
         }
-        Ok(done)
+        (done, Ok(()))
     }
 }
 
@@ -253,6 +279,7 @@ impl Pipe {
         let mut state = self.state.lock();
         state.ring.consume(copied);
         state.reading = false;
+        state.changes += 1;
         drop(state);
         self.writable.wake_all();
         self.readable.wake_all();
@@ -285,6 +312,7 @@ impl Pipe {
                 Err(page) => *place = Some(page),
             }
         }
+        state.changes += 1;
         drop(state);
         self.readable.wake_all();
         Ok(bytes)
@@ -301,6 +329,7 @@ impl Pipe {
             if state.ring.room() < needed {
                 return nonblocking.then_some(Err(Errno::EAGAIN));
             }
+            state.changes += 1;
             Some(Ok(state.ring.push(bytes)))
         })?;
         self.readable.wake_all();
@@ -310,14 +339,20 @@ impl Pipe {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.0.state.lock().readers -= 1;
+        let mut state = self.0.state.lock();
+        state.readers -= 1;
+        state.changes += 1;
+        drop(state);
         self.0.writable.wake_all();
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.0.state.lock().writers -= 1;
+        let mut state = self.0.state.lock();
+        state.writers -= 1;
+        state.changes += 1;
+        drop(state);
         self.0.readable.wake_all();
     }
 }

@@ -2,6 +2,7 @@
 
 use core::fmt::Write;
 
+use super::fd::FD_LIMIT;
 use super::text::{Text, written};
 use crate::errno::Result;
 
@@ -9,14 +10,26 @@ use crate::errno::Result;
 pub struct Status<'a> {
     /// Name of the program, without its directory.
     pub name: &'a [u8],
-    /// State letter, as `ps` shows it: R, S or Z.
+    /// State letter, as `ps` shows it: R, S, T or Z.
     pub state: char,
     /// Process number.
     pub pid: u32,
     /// The parent's process number; 0 for PID 1.
     pub parent: u32,
+    /// Threads.
+    pub threads: u32,
+    /// Permission bits that files are created without.
+    pub umask: u32,
+    /// Address space that is mapped, in KiB.
+    pub size_kib: u64,
     /// Resident memory in KiB.
     pub rss_kib: u64,
+    /// Anonymous memory that may be written, in KiB.
+    pub data_kib: u64,
+    /// The stack, in KiB.
+    pub stack_kib: u64,
+    /// Translation tables in KiB.
+    pub tables_kib: u64,
 }
 
 /// A VMA as `/proc/<pid>/maps` tells it.
@@ -52,25 +65,13 @@ pub fn vmstat<'a>(out: &mut Text, counters: impl Iterator<Item = (&'a str, u64)>
     Ok(())
 }
 
-/// Sizes in KiB: all memory the kernel manages, and what of it is free; all swap, and what of it is free.
+/// Time since boot, and how long the CPUs had nothing to do, in seconds with two decimals.
 ///
 /// # Errors
 /// `ENOMEM`.
-pub fn meminfo(out: &mut Text, (total, free): (u64, u64), (swap, swap_free): (u64, u64)) -> Result<()> {
-    let memory = [("MemTotal:", total), ("MemFree:", free), ("MemAvailable:", free)];
-    for (name, kib) in memory.into_iter().chain([("SwapTotal:", swap), ("SwapFree:", swap_free)]) {
-        written(writeln!(out, "{name:<16}{kib:>8} kB"))?;
-    }
-    Ok(())
-}
-
-/// Time since boot in seconds with two decimals; the idle time behind it is not counted and reads 0.
-///
-/// # Errors
-/// `ENOMEM`.
-pub fn uptime(out: &mut Text, nanoseconds: u64) -> Result<()> {
-    let centiseconds = nanoseconds / 10_000_000;
-    written(writeln!(out, "{}.{:02} 0.00", centiseconds / 100, centiseconds % 100))
+pub fn uptime(out: &mut Text, up_ns: u64, idle_ns: u64) -> Result<()> {
+    let [up, idle] = [up_ns, idle_ns].map(|ns| ns / 10_000_000);
+    written(writeln!(out, "{}.{:02} {}.{:02}", up / 100, up % 100, idle / 100, idle % 100))
 }
 
 /// A block for each CPU, of which only the number is told.
@@ -92,13 +93,31 @@ pub fn status(out: &mut Text, status: &Status<'_>) -> Result<()> {
     let state = match status.state {
         'R' => "running",
         'Z' => "zombie",
+        'T' => "stopped",
         _ => "sleeping",
     };
-    let Status { pid, parent, rss_kib, state: letter, .. } = *status;
+    let Status { pid, parent, threads, umask, state: letter, .. } = *status;
     out.push(b"Name:\t")?;
     out.push(status.name)?;
-    written(write!(out, "\nState:\t{letter} ({state})\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{parent}\n"))?;
-    written(write!(out, "VmRSS:\t{rss_kib:>8} kB\nThreads:\t1\n"))
+    written(write!(out, "\nUmask:\t{umask:04o}\nState:\t{letter} ({state})\nTgid:\t{pid}\nNgid:\t0\n"))?;
+    written(write!(out, "Pid:\t{pid}\nPPid:\t{parent}\nTracerPid:\t0\n"))?;
+    written(write!(out, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t{}\nGroups:\t0\n", FD_LIMIT))?;
+    let sizes = [
+        ("VmPeak:", status.size_kib),
+        ("VmSize:", status.size_kib),
+        ("VmLck:", 0),
+        ("VmPin:", 0),
+        ("VmHWM:", status.rss_kib),
+        ("VmRSS:", status.rss_kib),
+        ("VmData:", status.data_kib),
+        ("VmStk:", status.stack_kib),
+        ("VmPTE:", status.tables_kib),
+        ("VmSwap:", 0),
+    ];
+    for (name, kib) in sizes {
+        written(writeln!(out, "{name}\t{kib:>8} kB"))?;
+    }
+    written(writeln!(out, "Threads:\t{threads}"))
 }
 
 /// The column, 0-based, that names in `maps` start at (Linux: fs/proc/task_mmu.c, `show_vma_header_prefix`).
@@ -140,24 +159,34 @@ mod tests {
     fn counters_are_one_to_a_line() {
         let counters = [("pgfault", 12), ("forks", u64::MAX)];
         assert_eq!(text(|out| vmstat(out, counters.into_iter())), "pgfault 12\nforks 18446744073709551615\n");
-        assert_eq!(
-            text(|out| meminfo(out, (524_288, 1024), (64, 0))),
-            "MemTotal:         524288 kB\nMemFree:            1024 kB\nMemAvailable:       1024 kB\n\
-             SwapTotal:            64 kB\nSwapFree:              0 kB\n"
-        );
     }
 
     #[test]
     fn times_have_two_decimals() {
-        assert_eq!(text(|out| uptime(out, 12_059_999_999)), "12.05 0.00\n");
+        assert_eq!(text(|out| uptime(out, 12_059_999_999, 1_230_000_000)), "12.05 1.23\n");
         assert_eq!(text(|out| cpuinfo(out, 2)).matches("processor\t: ").count(), 2);
     }
 
     #[test]
     fn a_status_names_the_process() {
-        let init = Status { name: b"init", state: 'R', pid: 1, parent: 0, rss_kib: 128 };
-        let expected = "Name:\tinit\nState:\tR (running)\nTgid:\t1\nPid:\t1\nPPid:\t0\nVmRSS:\t     128 kB\n";
-        assert!(text(|out| status(out, &init)).starts_with(expected));
+        let init = Status {
+            name: b"init",
+            state: 'R',
+            pid: 1,
+            parent: 0,
+            threads: 1,
+            umask: 0o22,
+            size_kib: 256,
+            rss_kib: 128,
+            data_kib: 64,
+            stack_kib: 32,
+            tables_kib: 16,
+        };
+        let text = text(|out| status(out, &init));
+        let expected =
+            "Name:\tinit\nUmask:\t0022\nState:\tR (running)\nTgid:\t1\nNgid:\t0\nPid:\t1\nPPid:\t0\n";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(text.contains("\nVmRSS:\t     128 kB\n") && text.ends_with("\nThreads:\t1\n"), "{text}");
     }
 
     #[test]

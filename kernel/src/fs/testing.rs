@@ -233,8 +233,8 @@ impl Environment for World {
         }
     }
 
-    fn pagemap(&self, pid: u32, first: u64, out: &mut [u64]) -> Result<usize> {
-        if !self.pids.contains(&pid) {
+    fn words(&self, what: Generated, first: u64, out: &mut [u64]) -> Result<usize> {
+        if matches!(what, Generated::Process(pid, _) if !self.pids.contains(&pid)) {
             return Err(Errno::ESRCH);
         }
         let count = (out.len() as u64).min(World::PAGEMAP_WORDS.saturating_sub(first)) as usize;
@@ -280,6 +280,10 @@ impl Environment for World {
     fn breathe(&self) -> Result<()> {
         self.breaths.fetch_add(1, Ordering::Relaxed);
         if self.killed { Err(Errno::EINTR) } else { Ok(()) }
+    }
+
+    fn sleep_until(&self, _wake_at: u64) -> Result<()> {
+        Ok(())
     }
 
     fn raise_sigpipe(&self) {

@@ -29,6 +29,7 @@ pub mod fault;
 pub mod folio;
 pub mod fork;
 pub mod frame;
+pub mod frame_info;
 pub mod gather;
 pub mod hold;
 mod lazyfree;

@@ -15,8 +15,9 @@ use super::sched;
 use super::stack_image::{Contents, StackImage, at};
 use crate::arch::{self, FpState, TrapFrame, uaccess};
 use crate::errno::{Errno, Result};
+use crate::fs::bytes::Bytes;
 use crate::fs::kernel::Kernel;
-use crate::fs::{self, Node, Program};
+use crate::fs::{self, Executed, Node, Program};
 use crate::mm::stack::stack_start;
 use crate::mm::{Access, AddressSpace, Backing, FaultError, MapFlags, MapRequest, Prot};
 use crate::util::Ref;
@@ -32,6 +33,9 @@ fn hwcap() -> u64 {
 
 /// Bytes at the start of a file that its headers have to be in.
 const HEAD_BYTES: usize = 16 << 10;
+
+/// Bytes of the arguments that `/proc` shows.
+const SHOWN_BYTES: usize = 4096;
 
 /// Ticks a second for times(2): Linux's USER_HZ.
 const CLOCK_TICKS: u64 = 100;
@@ -62,7 +66,9 @@ pub(crate) fn exec(path: &[u8], argv: &Strings, envp: &Strings, frame: &mut Trap
     if let Some(space) = &mut building.0 {
         populate(space, &plan, &program, &image)?;
     }
-    let program = Ref::try_new(program.into_place())?;
+    let shown = &argv.bytes()[..argv.bytes().len().min(SHOWN_BYTES)];
+    let executed = Executed { file: program.into_place(), arguments: Bytes::copy_of(shown)? };
+    let executed = Ref::try_new(executed)?;
     core::mem::swap(&mut building.0, &mut *me.mm.lock());
     me.activate_mm();
     if let Err(error) = write_initial_data(&plan, &image) {
@@ -77,7 +83,7 @@ pub(crate) fn exec(path: &[u8], argv: &Strings, envp: &Strings, frame: &mut Trap
             break;
         }
     }
-    let before = me.files.lock().set_program(program);
+    let before = me.files.lock().set_program(executed);
     drop(before); // not under the lock
     *me.comm.lock() = Comm::of_path(path);
     start_afresh(me, frame, &plan, &image);

@@ -63,6 +63,16 @@ impl Process {
         &self.files
     }
 
+    /// How many threads it has.
+    pub fn threads(&self) -> u32 {
+        1
+    }
+
+    /// The numbers of its process group and its session.
+    pub fn group_and_session(&self) -> (u32, u32) {
+        (self.pid(), self.pid())
+    }
+
     /// The parent's number; 0 for the first process and for one that has been reaped.
     pub fn parent_pid(&self) -> u32 {
         let _table = TABLE.lock(); // the parent is not freed meanwhile

@@ -68,7 +68,7 @@ pub use {
     inspect::{Pinned, find, next_pid, next_process},
     kill::{kill_pending, raise_sigpipe},
     process::Process,
-    sched::{before_user_return, run, timer_tick, yield_now},
+    sched::{before_user_return, idle_ns, run, timer_tick, yield_now},
 };
 
 /// All processes. See `table.rs`.

@@ -268,12 +268,22 @@ fn do_work(me: &'static Process) {
     }
 }
 
+/// How long all CPUs had nothing to do, in nanoseconds.
+static IDLE_NS: AtomicU64 = AtomicU64::new(0);
+
+/// How long all CPUs had nothing to do since boot, in nanoseconds.
+pub fn idle_ns() -> u64 {
+    IDLE_NS.load(Relaxed)
+}
+
 /// The idle loop: what a CPU does when there is nothing to do, and what the boot path ends in.
 pub fn run() -> ! {
     loop {
         schedule();
         let cpu = this_cpu();
         arm(cpu, cpu.next_wake.load(Relaxed));
+        let before = time::now_ns();
         arch::idle_wait();
+        IDLE_NS.fetch_add(time::now_ns() - before, Relaxed);
     }
 }

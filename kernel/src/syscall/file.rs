@@ -14,9 +14,9 @@ mod names;
 mod path;
 mod size;
 mod splice;
-mod start;
+pub(super) mod start;
 mod stat;
-mod user;
+pub(super) mod user;
 
 pub use attributes::{fchmod, fchmodat, fchown, fchownat, utimensat};
 pub use copy::{copy_file_range, sendfile, splice, tee};

@@ -11,6 +11,8 @@ pub(crate) mod clone_args;
 pub(crate) mod map_args;
 
 #[cfg(target_os = "none")]
+mod event;
+#[cfg(target_os = "none")]
 mod exec;
 #[cfg(target_os = "none")]
 pub mod file;
@@ -22,6 +24,8 @@ mod poll;
 mod proc;
 #[cfg(target_os = "none")]
 mod signal;
+#[cfg(target_os = "none")]
+mod socket;
 #[cfg(target_os = "none")]
 mod system;
 #[cfg(target_os = "none")]

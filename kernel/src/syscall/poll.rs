@@ -1,7 +1,7 @@
 //! ppoll.
 //!
-//! Pipes say whether they are ready; every other file is said to be, as Linux says of regular files. The console then
-//! may block all the same, or, opened with O_NONBLOCK, give EAGAIN.
+//! Pipes, sockets and events say whether they are ready; every other file is said to be, as Linux says of regular files.
+//! The console then may block all the same, or, opened with O_NONBLOCK, give EAGAIN.
 //!
 //! Waiting is looking again from time to time: simple, and right for any mixture of files. The signal mask is not looked
 //! at, as no signal has a handler, nor is the time left written back.
@@ -9,6 +9,7 @@
 use linux_raw_sys::general::{POLLERR, POLLHUP, POLLNVAL};
 
 use super::clock::from_timespec;
+use super::event;
 use super::user_ptr::UserPtr;
 use crate::arch::time::now_ns;
 use crate::errno::{Errno, Result};
@@ -48,7 +49,7 @@ fn look(array: &UserPtr<PollFd>, count: usize) -> Result<usize> {
             ..0 => 0, // to be skipped
             fd => {
                 let file = current_files().lock().get(fd as usize);
-                file.map_or(POLLNVAL, |file| file.readiness() & (asked | POLLERR | POLLHUP))
+                file.map_or(POLLNVAL, |file| event::readiness(&file) & (asked | POLLERR | POLLHUP))
             }
         };
         let there = there & 0xffff;

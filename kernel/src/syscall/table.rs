@@ -2,7 +2,7 @@
 
 use linux_raw_sys::general::*;
 
-use super::{exec, file, mem, poll, proc, signal, system, time, unknown};
+use super::{event, exec, file, mem, poll, proc, signal, socket, system, time, unknown};
 use crate::arch::TrapFrame;
 use crate::errno::Result;
 
@@ -124,6 +124,35 @@ fn call(number: u32, args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
         __NR_fcntl => file::fcntl(args),
         __NR_flock => file::flock(args),
         __NR_ioctl => file::ioctl(args),
+
+        // Events.
+        __NR_eventfd2 => event::eventfd2(args),
+        __NR_timerfd_create => event::timerfd_create(args),
+        __NR_timerfd_settime => event::timerfd_settime(args),
+        __NR_timerfd_gettime => event::timerfd_gettime(args),
+        __NR_epoll_create1 => event::epoll_create1(args),
+        __NR_epoll_ctl => event::epoll_ctl(args),
+        __NR_epoll_pwait => event::epoll_pwait(args),
+        __NR_epoll_pwait2 => event::epoll_pwait2(args),
+        __NR_pselect6 => event::pselect6(args),
+
+        // Sockets.
+        __NR_socket => socket::socket(args),
+        __NR_socketpair => socket::socketpair(args),
+        __NR_bind => socket::bind(args),
+        __NR_listen => socket::listen(args),
+        __NR_accept => socket::accept(args),
+        __NR_accept4 => socket::accept4(args),
+        __NR_connect => socket::connect(args),
+        __NR_getsockname => socket::getsockname(args),
+        __NR_getpeername => socket::getpeername(args),
+        __NR_sendto => socket::sendto(args),
+        __NR_recvfrom => socket::recvfrom(args),
+        __NR_sendmsg => socket::sendmsg(args),
+        __NR_recvmsg => socket::recvmsg(args),
+        __NR_shutdown => socket::shutdown(args),
+        __NR_setsockopt => socket::setsockopt(args),
+        __NR_getsockopt => socket::getsockopt(args),
 
         // The system.
         __NR_uname => system::uname(args),

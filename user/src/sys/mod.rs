@@ -4,6 +4,7 @@
 //! purpose; those that take slices or references are sound for every argument.
 
 pub mod errno;
+pub mod event;
 pub mod file;
 pub mod memory;
 pub mod process;

@@ -14,7 +14,7 @@ use crate::proc::current_files;
 use crate::util::Ref;
 
 /// The directory that a path is relative to, kept alive.
-pub(super) struct Start(Keep);
+pub(crate) struct Start(Keep);
 
 enum Keep {
     Root,
@@ -58,11 +58,18 @@ impl Start {
 /// # Errors
 /// Those of the walk; `EBADF`, `EFAULT`; `EINVAL`: the descriptor's file has no place, such as a pipe.
 pub(super) fn place(dirfd: u64, path: u64, flags: u32) -> Result<Place> {
-    let path = user::path(path)?;
+    place_of(dirfd, &user::path(path)?, flags)
+}
+
+/// As [`place`], of a path that was read.
+///
+/// # Errors
+/// The same.
+pub(crate) fn place_of(dirfd: u64, path: &[u8], flags: u32) -> Result<Place> {
     let root = fs::root()?;
     if path.is_empty() && flags & linux::AT_EMPTY_PATH != 0 {
         let start = match dirfd as i32 {
-            linux::AT_FDCWD => Start::new(dirfd, &path)?,
+            linux::AT_FDCWD => Start::new(dirfd, path)?,
             _ => {
                 let file = file(dirfd)?;
                 file.node().ok_or(Errno::EINVAL)?;
@@ -71,9 +78,9 @@ pub(super) fn place(dirfd: u64, path: u64, flags: u32) -> Result<Place> {
         };
         return Ok(root.place(&mut root.lock(), start.node()));
     }
-    let start = Start::new(dirfd, &path)?;
+    let start = Start::new(dirfd, path)?;
     let mut tree = root.lock();
-    let node = walk(&tree, &Kernel, start.node(), &path, flags & linux::AT_SYMLINK_NOFOLLOW == 0)?;
+    let node = walk(&tree, &Kernel, start.node(), path, flags & linux::AT_SYMLINK_NOFOLLOW == 0)?;
     let place = root.place(&mut tree, node);
     drop(tree); // before `start`, which may be the last that keeps its file
     Ok(place)
@@ -83,7 +90,7 @@ pub(super) fn place(dirfd: u64, path: u64, flags: u32) -> Result<Place> {
 ///
 /// # Errors
 /// Those of the walk, but the last component may be missing; `EBADF`, `EFAULT`; `ENOMEM`.
-pub(super) fn spot(start: &Start, path: &[u8]) -> Result<Spot> {
+pub(crate) fn spot(start: &Start, path: &[u8]) -> Result<Spot> {
     let tree = fs::root()?.lock();
     Spot::of(&resolve(&tree, &Kernel, start.node(), path, Follow::Never)?)
 }

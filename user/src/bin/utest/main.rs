@@ -8,6 +8,8 @@
 #[cfg(target_os = "none")]
 mod devices;
 #[cfg(target_os = "none")]
+mod events;
+#[cfg(target_os = "none")]
 mod exec;
 #[cfg(target_os = "none")]
 mod faults;
@@ -61,6 +63,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         files::TESTS,
         splice::TESTS,
         tree::TESTS,
+        events::TESTS,
         system::TESTS,
     ];
     harness::run(&groups, args)

@@ -1,0 +1,216 @@
+//! What `/proc/<pid>` tells of a process.
+
+use alloc::vec::Vec;
+
+use paging::PAGE_SIZE;
+
+use super::super::constants::{MOUNTINFO, MOUNTS};
+use super::super::fd::FD_LIMIT;
+use super::super::generated::ProcessFile;
+use super::super::node::Node;
+use super::super::proc_pid::{self, Limit, Stat};
+use super::super::procfs::{self, Mapping, Status};
+use super::super::smaps::{self, Area};
+use super::super::text::Text;
+use super::kib;
+use crate::errno::{Errno, Result};
+use crate::mm::smaps::Mapped;
+use crate::mm::{AddressSpace, Backing, Object, Prot, Vma, VmaFlags};
+use crate::proc::{self, Process};
+use crate::util::Ref;
+
+/// How large an address space is, in pages.
+#[derive(Clone, Copy, Default)]
+struct Sizes {
+    mapped: u64,
+    rss: u64,
+    shared: u64,
+    code: u64,
+    data: u64,
+    stack: u64,
+    tables: u64,
+}
+
+impl Sizes {
+    fn of(space: &AddressSpace) -> Self {
+        let usage = space.usage(crate::mm());
+        let mut sizes =
+            Sizes { rss: usage.rss_pages as u64, tables: usage.table_pages as u64, ..Sizes::default() };
+        for vma in space.vmas() {
+            let pages = vma.start.pages_to(vma.end) as u64;
+            sizes.mapped += pages;
+            if vma.flags.contains(VmaFlags::SHARED) {
+                sizes.shared += pages;
+            } else if vma.flags.contains(VmaFlags::STACK) {
+                sizes.stack += pages;
+            } else if vma.prot.contains(Prot::WRITE) {
+                sizes.data += pages;
+            } else if vma.prot.contains(Prot::EXEC) {
+                sizes.code += pages;
+            }
+        }
+        sizes
+    }
+}
+
+fn numbers(out: &mut Text, process: &Process, file: ProcessFile, sizes: &Sizes) -> Result<()> {
+    let (mut name, pid, parent) = ([0; 16], process.pid(), process.parent_pid());
+    let len = process.name(&mut name);
+    let (name, state, threads) = (&name[..len], process.state_letter(), process.threads());
+    match file {
+        ProcessFile::Statm => {
+            let shared = sizes.shared.min(sizes.rss);
+            proc_pid::statm(out, (sizes.mapped, sizes.rss, shared, sizes.code, sizes.data + sizes.stack))
+        }
+        ProcessFile::Stat => {
+            let (group, session) = process.group_and_session();
+            let (bytes, rss) = (sizes.mapped * PAGE_SIZE, sizes.rss);
+            proc_pid::stat(out, &Stat { pid, name, state, parent, group, session, threads, bytes, rss })
+        }
+        _ => {
+            let status = Status {
+                name,
+                state,
+                pid,
+                parent,
+                threads,
+                umask: process.files().lock().umask(),
+                size_kib: kib(sizes.mapped),
+                rss_kib: kib(sizes.rss),
+                data_kib: kib(sizes.data),
+                stack_kib: kib(sizes.stack),
+                tables_kib: kib(sizes.tables),
+            };
+            procfs::status(out, &status)
+        }
+    }
+}
+
+/// What no process may exceed, and nobody can change.
+fn limits() -> impl Iterator<Item = Limit> {
+    const NONE: u64 = u64::MAX;
+    let (stack, files) = (crate::mm::stack::STACK_BYTES, FD_LIMIT as u64);
+    let processes = u64::from(proc::MAX_PROCESSES);
+    [
+        ("Max cpu time", NONE, NONE, "seconds"),
+        ("Max file size", NONE, NONE, "bytes"),
+        ("Max data size", NONE, NONE, "bytes"),
+        ("Max stack size", stack, stack, "bytes"),
+        ("Max core file size", 0, 0, "bytes"),
+        ("Max resident set", NONE, NONE, "bytes"),
+        ("Max processes", processes, processes, "processes"),
+        ("Max open files", files, files, "files"),
+        ("Max locked memory", NONE, NONE, "bytes"),
+        ("Max address space", NONE, NONE, "bytes"),
+        ("Max file locks", NONE, NONE, "locks"),
+        ("Max pending signals", NONE, NONE, "signals"),
+        ("Max msgqueue size", NONE, NONE, "bytes"),
+        ("Max nice priority", 0, 0, ""),
+        ("Max realtime priority", 0, 0, ""),
+        ("Max realtime timeout", NONE, NONE, "us"),
+    ]
+    .into_iter()
+}
+
+/// Writes what a process's file tells.
+pub(super) fn text(out: &mut Text, process: &Process, file: ProcessFile) -> Result<()> {
+    match file {
+        ProcessFile::Mounts => return out.push(MOUNTS.as_bytes()),
+        ProcessFile::Mountinfo => return out.push(MOUNTINFO.as_bytes()),
+        ProcessFile::OomScoreAdj => return out.push(b"0\n"),
+        ProcessFile::Limits => return proc_pid::limits(out, limits()),
+        ProcessFile::Comm => {
+            let mut name = [0; 16];
+            let len = process.name(&mut name);
+            out.push(&name[..len])?;
+            return out.push(b"\n");
+        }
+        ProcessFile::Cmdline => {
+            let program = process.files().lock().program().cloned();
+            return program.map_or(Ok(()), |program| out.push(&program.arguments));
+        }
+        ProcessFile::Stat | ProcessFile::Statm | ProcessFile::Status => {
+            let sizes = process.mm.lock().as_ref().map(Sizes::of).unwrap_or_default();
+            return numbers(out, process, file, &sizes);
+        }
+        _ => {}
+    }
+    // A zombie has no memory any more.
+    let memory = process.mm.lock();
+    match file {
+        // One is only written, the other is no text.
+        ProcessFile::ClearRefs | ProcessFile::Pagemap => Err(Errno::EINVAL),
+        ProcessFile::Maps => {
+            let vmas = memory.iter().flat_map(|space| space.vmas());
+            for vma in vmas {
+                mapping(out, vma)?;
+            }
+            Ok(())
+        }
+        ProcessFile::Smaps => {
+            let Some(space) = memory.as_ref() else { return Ok(()) };
+            for vma in space.vmas() {
+                mapping(out, vma)?;
+                let area = Area {
+                    kib: (vma.end.get() - vma.start.get()) / 1024,
+                    large_folios: crate::mm().gives_large_folios(vma),
+                    prot: vma.prot,
+                    flags: vma.flags,
+                };
+                smaps::area(out, &area, &space.mapped(crate::mm(), vma))?;
+            }
+            Ok(())
+        }
+        ProcessFile::SmapsRollup => {
+            let Some(space) = memory.as_ref() else { return Ok(()) };
+            let mapped = |vma| space.mapped(crate::mm(), vma);
+            let sum = space.vmas().map(mapped).fold(Mapped::default(), Mapped::plus);
+            let (start, end) = (space.vmas().next(), space.vmas().last());
+            let range = (start.map_or(0, |vma| vma.start.get()), end.map_or(0, |vma| vma.end.get()));
+            let tables = space.usage(crate::mm()).table_pages;
+            smaps::rollup(out, range, &sum, kib(tables as u64))
+        }
+        _ => Ok(()), // written above
+    }
+}
+
+fn mapping(out: &mut Text, vma: &Vma) -> Result<()> {
+    let mut line = Mapping {
+        start: vma.start.get() as usize,
+        end: vma.end.get() as usize,
+        read: vma.prot.contains(Prot::READ),
+        write: vma.prot.contains(Prot::WRITE),
+        exec: vma.prot.contains(Prot::EXEC),
+        shared: vma.flags.contains(VmaFlags::SHARED),
+        offset: 0,
+        ino: 0,
+        name: b"",
+    };
+    let path;
+    if let Backing::Object { object, page } = &vma.backing {
+        line.offset = page * PAGE_SIZE;
+        (line.ino, path) = name_of(object)?;
+        line.name = &path;
+    }
+    if let Some(first) = vma.frame(vma.start) {
+        line.offset = first.addr().get();
+        line.name = b"/dev/mem";
+    }
+    for (flag, name) in [(VmaFlags::HEAP, b"[heap]".as_slice()), (VmaFlags::STACK, b"[stack]")] {
+        if vma.flags.contains(flag) {
+            line.name = name;
+        }
+    }
+    procfs::mapping(out, &line)
+}
+
+/// The number and the path of the file whose bytes `object` has; shared anonymous memory is none.
+fn name_of(object: &Ref<Object>) -> Result<(u64, Vec<u8>)> {
+    let tree = crate::fs::root()?.lock();
+    let Some((id, inode)) = tree.inodes().find(|(_, inode)| inode.is_of(object)) else {
+        return Ok((0, Vec::new()));
+    };
+    let mut path = Text::new();
+    tree.path_of(Node::Inode(id), &mut path)?;
+    Ok((inode.ino, path.into_bytes()))
+}

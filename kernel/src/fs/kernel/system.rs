@@ -1,0 +1,48 @@
+//! What `/proc` tells of the system as a whole.
+
+use paging::Event;
+
+use super::super::proc_system::{self, Memory};
+use super::super::text::Text;
+use super::kib;
+use crate::errno::Result;
+use crate::{arch, proc};
+
+/// `/proc/meminfo`.
+pub(super) fn meminfo(out: &mut Text) -> Result<()> {
+    let (mm, swap) = (crate::mm(), crate::mm().swap.usage());
+    let folios = (0..).zip(mm.anon_folios());
+    let anon: u64 = folios.map(|(order, count): (u32, u64)| count << order).sum();
+    let memory = Memory {
+        total: kib(mm.total_pages()),
+        free: kib(mm.free_pages()),
+        cached: kib(mm.object_pages()),
+        tables: kib(mm.table_pages()),
+        anon: kib(anon),
+        swap: (kib(swap.total as u64), kib((swap.total - swap.used) as u64)),
+    };
+    proc_system::meminfo(out, &memory)
+}
+
+/// How many processes there are, how many of them want to run, and the greatest number among them.
+fn processes() -> (u64, u64, u32) {
+    let (mut count, mut running, mut last) = (0, 0, 0);
+    while let Some(process) = proc::next_process(last) {
+        (count, last) = (count + 1, process.pid());
+        running += u64::from(process.state_letter() == 'R');
+    }
+    (count, running, last)
+}
+
+/// `/proc/stat`.
+pub(super) fn stat(out: &mut Text) -> Result<()> {
+    let forks = arch::machine::counted(Event::Forks) + 1;
+    let (_, running, _) = processes();
+    proc_system::stat(out, (arch::time::now_ns(), proc::idle_ns()), forks, running)
+}
+
+/// `/proc/loadavg`.
+pub(super) fn loadavg(out: &mut Text) -> Result<()> {
+    let (count, running, last) = processes();
+    proc_system::loadavg(out, running, count, last)
+}
