@@ -9,14 +9,15 @@ ifneq ($(filter-out 4k 16k 64k,$(GRANULE)),)
 $(error GRANULE=$(GRANULE): a granule is 4k, 16k or 64k)
 endif
 
-export CPU MEM GIC EL2 SMP TIMEOUT V APPEND ARGS BOOT MUTANTS GRANULE
+export CPU MEM GIC EL2 SMP TIMEOUT V APPEND ARGS BOOT MUTANTS GRANULE ROOTFS RUN BUSYBOX
 
-.PHONY: help run test bench compare matrix referee tlb mutants debug image lint doc clean
+.PHONY: help run shell test bench compare matrix referee tlb mutants debug image lint doc clean
 .NOTPARALLEL:
 
 help:
 	@echo 'make run     boot in QEMU: self-tests, a short fork storm, power off'
 	@echo 'make test    the tests on the host, then the boot matrix'
+	@echo 'make shell   boot to a shell: BusyBox from Debian, or a small one of ours; ROOTFS=dir adds files'
 	@echo 'make bench   the fork storm over all folio sizes; target/pleat/bench.jsonl'
 	@echo 'make compare the same benchmark on Linux and on Pleat, and the ratio; needs QEMU 9.2, and Debian for the Linux'
 	@echo 'make matrix  the boot matrix alone'
@@ -30,7 +31,7 @@ help:
 	@echo 'make clean   remove target/'
 	@sed -n '/^# Variables/,/^$$/s/^# \{0,1\}//p' Makefile
 
-run test bench matrix debug:
+run test bench matrix debug shell:
 	@scripts/setup.sh
 	@scripts/image.sh
 	@scripts/$@.sh

@@ -7,7 +7,9 @@ set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname -- "$0")/common.sh"
 
-etc=${PLEAT_ETC:-/etc}
+# shellcheck source=scripts/setup/debian.sh
+. scripts/setup/debian.sh
+
 here=$out/linux
 otherwise='or give one yourself: LINUX=path to an arm64 Image, uncompressed, 6.12 or newer'
 
@@ -16,38 +18,12 @@ is_image() {
     [ "$(od -A n -t x1 -j 56 -N 4 "$1" 2>/dev/null | tr -d ' ')" = 41524d64 ]
 }
 
-# release FIELD: what /etc/os-release says of it
-release() {
-    sed -n "s/^$1=\"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" "$etc/os-release" 2>/dev/null
-}
-
-# apt PROGRAM ARGUMENT...: one of apt's programs, for arm64, knowing nothing but the one source.
-apt() {
-    program=$1
-    shift
-    "$program" -q -o "Dir::State=$here/apt/state" -o "Dir::State::status=$here/apt/status" \
-        -o "Dir::Cache=$here/apt/cache" -o "Dir::Etc::sourcelist=$here/apt/pleat.sources" \
-        -o "Dir::Etc::sourceparts=$here/apt/none" -o "Dir::Etc::preferencesparts=$here/apt/none" \
-        -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o "APT::Sandbox::User=$(id -un)" "$@"
-}
-
 # The suite that has the kernel, for the release of Debian this is: "base suite".
 suites() {
     case "$(release ID) $(release VERSION_ID)" in
     "debian 12") echo bookworm bookworm-backports ;;
     "debian "*) codename=$(release VERSION_CODENAME) && echo "$codename" "$codename" ;;
     esac
-}
-
-# apt_source BASE SUITE: an entry for SUITE on the mirror that serves BASE; nothing if there is none
-apt_source() {
-    base=$1
-    suite=$2
-    set --
-    for file in "$etc/apt/sources.list" "$etc"/apt/sources.list.d/*.list "$etc"/apt/sources.list.d/*.sources; do
-        if [ -f "$file" ]; then set -- "$@" "$file"; fi
-    done
-    awk -v "base=$base" -v "suite=$suite" -v always=1 -f "$root/scripts/setup/suite.awk" "$@" </dev/null
 }
 
 fetch() {
@@ -59,10 +35,7 @@ fetch() {
     set -- $(suites)
     [ $# = 2 ] || die "this is no Debian whose packages I know how to reach;" "$otherwise"
 
-    mkdir -p "$here/apt/none" "$here/apt/state/lists/partial" "$here/apt/cache/archives/partial"
-    : >"$here/apt/status"
-    apt_source "$1" "$2" >"$here/apt/pleat.sources"
-    [ -s "$here/apt/pleat.sources" ] || die "this machine's list of sources has no mirror for $1;" "$otherwise"
+    apt_begin "$here/apt" "$1" "$2" || die "this machine's list of sources has no mirror for $1;" "$otherwise"
 
     note "fetching Debian's kernel for arm64 (about 100 MB, once)"
     apt apt-get update >&2 || die "apt-get update failed;" "$otherwise"

@@ -10,6 +10,7 @@
 #   GRANULE=4k       which Image: 4k, 16k or 64k
 #   APPEND=          the kernel's command line        LOG=          a file that gets the serial output, too
 #   GDB=             1: wait for a debugger on :1234  V=            1: print the command
+#   GUEST_SIGNALS=   1: Ctrl-C goes to the guest
 #   QEMU=            the program, qemu-system-aarch64 PLUGIN=       -plugin; scripts/plugin.sh prints it
 set -eu
 # shellcheck source=scripts/common.sh
@@ -26,8 +27,10 @@ case $CPU in max | max,*) CPU=$CPU,pauth-impdef=on ;; esac
 machine=virt,gic-version=${GIC:-3},dtb-randomness=off
 if [ "${EL2:-}" = 1 ]; then machine=$machine,virtualization=on; fi
 
-# signal=on lets Ctrl-C end QEMU; the monitor shares the line only where somebody can type.
-console=stdio,id=console,signal=on
+# signal=on lets Ctrl-C end QEMU, unless a shell in the guest is to have it; the monitor shares the line only where somebody can type.
+signals=on
+if [ -n "${GUEST_SIGNALS:-}" ]; then signals=off; fi
+console=stdio,id=console,signal=$signals
 monitor=
 if [ -t 0 ] && [ -t 1 ]; then
     console=$console,mux=on

@@ -8,11 +8,12 @@
 //! functions that return [`Errno`](sys::Errno), [`io`] prints. There is no heap: text lives in fixed buffers. Programs
 //! have one thread, so the library has no locks.
 //!
-//! On the host only the pure parts compile ([`counters`], [`text`]), for their unit tests.
+//! On the host only the pure parts compile ([`counters`], [`text`], [`words`]), for their unit tests.
 #![cfg_attr(not(test), no_std)]
 
 pub mod counters;
 pub mod text;
+pub mod words;
 
 #[cfg(target_os = "none")]
 pub mod duties;

@@ -1,13 +1,14 @@
 //! The initramfs: a newc cpio (Linux: Documentation/driver-api/early-userspace/buffer-format.rst).
 //!
 //! Deterministic: entries are sorted by path, so a directory comes before what is in it; times and owners are zero;
-//! inode numbers count up. Every entry has mode 0755: the files are programs, or read-only to all of them anyway.
+//! inode numbers count up. Every file and directory has mode 0755: the files are programs, or it does no harm.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 const DIRECTORY: u32 = 0o040_755;
 const FILE: u32 = 0o100_755;
+const LINK: u32 = 0o120_777;
 const TRAILER: &str = "TRAILER!!!";
 /// Bytes; what Linux accepts (PATH_MAX), NUL included.
 const MAX_PATH: usize = 4096;
@@ -33,16 +34,43 @@ impl fmt::Display for Error {
     }
 }
 
+/// What is at a path.
+enum Entry {
+    Directory,
+    File(Vec<u8>),
+    /// A symbolic link, with its target.
+    Link(String),
+}
+
 /// Files and directories by path, without the leading `/`.
 #[derive(Default)]
 pub struct Archive {
-    /// `None`: a directory.
-    entries: BTreeMap<String, Option<Vec<u8>>>,
+    entries: BTreeMap<String, Entry>,
 }
 
 impl Archive {
     /// Adds a file at `/name` (a leading `/` may be given), with the directories that lead to it.
     pub fn add(&mut self, name: &str, data: Vec<u8>) -> Result<(), Error> {
+        self.insert(name, Entry::File(data))
+    }
+
+    /// Adds a symbolic link, as [`add`](Self::add) does a file.
+    pub fn add_link(&mut self, name: &str, target: &str) -> Result<(), Error> {
+        if target.is_empty() || target.contains('\0') || target.len() >= MAX_PATH {
+            return Err(Error::BadName);
+        }
+        self.insert(name, Entry::Link(target.to_string()))
+    }
+
+    /// Adds a directory, unless it is there.
+    pub fn add_directory(&mut self, name: &str) -> Result<(), Error> {
+        match self.entries.get(name.strip_prefix('/').unwrap_or(name)) {
+            Some(Entry::Directory) => Ok(()),
+            _ => self.insert(name, Entry::Directory),
+        }
+    }
+
+    fn insert(&mut self, name: &str, entry: Entry) -> Result<(), Error> {
         let name = name.strip_prefix('/').unwrap_or(name);
         let bad = |part: &str| matches!(part, "" | "." | "..");
         if name.split('/').any(bad) || name.contains('\0') || name.len() >= MAX_PATH || name == TRAILER {
@@ -50,24 +78,27 @@ impl Archive {
         }
         for (at, _) in name.match_indices('/') {
             match self.entries.get(&name[..at]) {
-                Some(Some(_)) => return Err(Error::Exists(name[..at].to_string())),
-                Some(None) => {}
-                None => _ = self.entries.insert(name[..at].to_string(), None),
+                Some(Entry::Directory) => {}
+                Some(_) => return Err(Error::Exists(name[..at].to_string())),
+                None => _ = self.entries.insert(name[..at].to_string(), Entry::Directory),
             }
         }
         if self.entries.contains_key(name) {
             return Err(Error::Exists(name.to_string()));
         }
-        self.entries.insert(name.to_string(), Some(data));
+        self.entries.insert(name.to_string(), entry);
         Ok(())
     }
 
     /// The archive's bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let mut out = Vec::new();
-        for (ino, (name, data)) in (1..).zip(&self.entries) {
-            let (mode, links) = if data.is_some() { (FILE, 1) } else { (DIRECTORY, 2) };
-            let data = data.as_deref().unwrap_or_default();
+        for (ino, (name, what)) in (1..).zip(&self.entries) {
+            let (mode, links, data) = match what {
+                Entry::Directory => (DIRECTORY, 2, &[][..]),
+                Entry::File(data) => (FILE, 1, &data[..]),
+                Entry::Link(target) => (LINK, 1, target.as_bytes()),
+            };
             let size = u32::try_from(data.len()).map_err(|_| Error::TooLarge(name.clone()))?;
             entry(&mut out, name, [ino, mode, 0, 0, links, 0, size], data);
         }
@@ -143,6 +174,20 @@ mod tests {
         other.add("bin/storm", b"storm".to_vec()).unwrap();
         other.add("init", b"\x7fELF".to_vec()).unwrap();
         assert_eq!(other.to_bytes(), toy().to_bytes());
+    }
+
+    #[test]
+    fn links_and_empty_directories_are_entries_of_their_own() {
+        let mut archive = toy();
+        archive.add_link("bin/sh", "echo").unwrap();
+        archive.add_directory("tmp").unwrap();
+        archive.add_directory("/tmp").unwrap();
+        let entries = parse(&archive.to_bytes().unwrap());
+        let find = |name: &str| entries.iter().find(|entry| entry.0 == name).unwrap();
+        assert_eq!((find("bin/sh").1, &find("bin/sh").2[..]), (LINK, &b"echo"[..]));
+        assert_eq!(find("tmp").1, DIRECTORY);
+        assert_eq!(archive.add_link("x", ""), Err(Error::BadName));
+        assert_eq!(archive.add_directory("init"), Err(Error::Exists("init".into())));
     }
 
     #[test]

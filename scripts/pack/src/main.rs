@@ -19,7 +19,8 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: pack image <kernel.elf> <out>            arm64 Image with its symbol table
-       pack initramfs <out> <name=path>...      newc cpio holding each file at /name
+       pack initramfs <out> <name=path>...      newc cpio holding each file, or directory with all in it, at /name;
+                                                `name@target` is a symbolic link
        pack json <serial.log> <out>             the log's `@json ` lines as JSON lines";
 
 fn main() -> ExitCode {
@@ -51,10 +52,43 @@ fn pack_image(elf: &str, out: &str) -> Result<(), String> {
 fn pack_initramfs(out: &str, files: &[&str]) -> Result<(), String> {
     let mut archive = cpio::Archive::default();
     for arg in files {
-        let (name, path) = arg.split_once('=').ok_or_else(|| format!("`{arg}` is not name=path"))?;
-        archive.add(name, read(path)?).map_err(|e| format!("{arg}: {e}"))?;
+        let failed = |e: cpio::Error| format!("{arg}: {e}");
+        if let Some((name, path)) = arg.split_once('=') {
+            add(&mut archive, name, Path::new(path))?;
+        } else if let Some((name, target)) = arg.split_once('@') {
+            archive.add_link(name, target).map_err(failed)?;
+        } else {
+            return Err(format!("`{arg}` is neither name=path nor name@target"));
+        }
     }
     write(out, &archive.to_bytes().map_err(|e| e.to_string())?)
+}
+
+/// Adds the file at `path`, or the directory and what is in it, at `/name`; an empty name is the root.
+fn add(archive: &mut cpio::Archive, name: &str, path: &Path) -> Result<(), String> {
+    let shown = path.display();
+    // What is named on the command line may be a link to what is meant; inside a directory a link is a link.
+    let meta = if name.contains('/') { path.symlink_metadata() } else { path.metadata() };
+    let kind = meta.map_err(|e| format!("{shown}: {e}"))?.file_type();
+    let added = if kind.is_symlink() {
+        let target = std::fs::read_link(path).map_err(|e| format!("{shown}: {e}"))?;
+        archive.add_link(name, &target.to_string_lossy())
+    } else if kind.is_dir() {
+        if !name.is_empty() {
+            archive.add_directory(name).map_err(|e| format!("{shown}: {e}"))?;
+        }
+        for entry in std::fs::read_dir(path).map_err(|e| format!("{shown}: {e}"))? {
+            let entry = entry.map_err(|e| format!("{shown}: {e}"))?;
+            let below = format!("{name}/{}", entry.file_name().to_string_lossy());
+            add(archive, &below, &entry.path())?;
+        }
+        Ok(())
+    } else if kind.is_file() {
+        archive.add(name, std::fs::read(path).map_err(|e| format!("{shown}: {e}"))?)
+    } else {
+        Ok(()) // a device, FIFO or socket of the host's
+    };
+    added.map_err(|e| format!("{shown}: {e}"))
 }
 
 fn pack_json(log: &str, out: &str) -> Result<(), String> {

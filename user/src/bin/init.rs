@@ -1,6 +1,7 @@
 //! `/init`, process 1: runs the programs its arguments name, one after another, and ends with their status.
 //!
 //! `init PROG [ARGS...] [, PROG [ARGS...]]...` (`+` separates as well). A name without a slash is looked up in `/bin`.
+//! `tty` before a program's name gives it a session of its own, with the console as its terminal: what a shell needs.
 //! The exit status is the first that is not 0, 128 plus the signal for a program that was killed. Without arguments
 //! it runs `storm`. What else there is to do for process 1 depends on the kernel: see `user::duties`.
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -13,6 +14,7 @@ mod program {
     use user::duties::Duties;
     use user::rt::start::Args;
     use user::sys::process::{self, Pid, Status, WNOHANG};
+    use user::sys::system;
     use user::text::Text;
     use user::{entry, println};
 
@@ -95,6 +97,15 @@ mod program {
     }
 
     fn exec(command: &[&'static str]) -> ! {
+        let command = match command {
+            ["tty", rest @ ..] if !rest.is_empty() => {
+                if let Err(errno) = system::lead_session(0) {
+                    println!("init: no terminal for {}: {errno}", rest[0]);
+                }
+                rest
+            }
+            all => all,
+        };
         let name = command[0];
         let path: Text<256> = match name.contains('/') {
             true => Text::format(format_args!("{name}\0")),
@@ -119,7 +130,7 @@ mod program {
             println!("init: the name {name} is too long");
             process::exit(NOT_STARTED);
         };
-        let envp = [c"PATH=/bin".as_ptr(), ptr::null()];
+        let envp = [c"PATH=/bin".as_ptr(), c"HOME=/".as_ptr(), c"TERM=linux".as_ptr(), ptr::null()];
         let errno = process::execve(path, &argv[..=command.len()], &envp);
         println!("init: cannot run {name}: {errno}");
         process::exit(NOT_STARTED)

@@ -5,6 +5,7 @@ use core::ptr;
 
 use linux_raw_sys::general as linux;
 
+use super::file::Fd;
 use super::{Result, raw};
 
 /// Makes a directory that everybody may read.
@@ -46,4 +47,18 @@ pub fn power_off() -> Result<()> {
     let args = [linux::LINUX_REBOOT_MAGIC1, linux::LINUX_REBOOT_MAGIC2, linux::LINUX_REBOOT_CMD_POWER_OFF];
     // SAFETY: touches no memory of ours.
     unsafe { raw(linux::__NR_reboot, args.map(|word| word as usize)) }.map(drop)
+}
+
+/// Linux: include/uapi/asm-generic/ioctls.h.
+const TIOCSCTTY: usize = 0x540e;
+
+/// Begins a session of this process's own, whose terminal is what `fd` stands for.
+///
+/// # Errors
+/// `EPERM`: it leads a process group already, or the terminal is another session's; `ENOTTY`: no terminal.
+pub fn lead_session(fd: Fd) -> Result<()> {
+    // SAFETY: touches no memory of ours.
+    unsafe { raw(linux::__NR_setsid, [0])? };
+    // SAFETY: as above.
+    unsafe { raw(linux::__NR_ioctl, [fd as usize, TIOCSCTTY, 0]) }.map(drop)
 }
