@@ -9,15 +9,16 @@ ifneq ($(filter-out 4k 16k 64k,$(GRANULE)),)
 $(error GRANULE=$(GRANULE): a granule is 4k, 16k or 64k)
 endif
 
-export CPU MEM GIC EL2 SMP TIMEOUT V APPEND ARGS BOOT MUTANTS GRANULE ROOTFS RUN BUSYBOX
+export CPU MEM GIC EL2 SMP TIMEOUT V APPEND ARGS BOOT MUTANTS GRANULE ROOTFS RUN BUSYBOX ONLY
 
-.PHONY: help run shell test bench compare matrix referee tlb mutants debug image lint doc clean
+.PHONY: help run shell userland-test test bench compare matrix referee tlb mutants debug image lint doc clean
 .NOTPARALLEL:
 
 help:
 	@echo 'make run     boot in QEMU: self-tests, a short fork storm, power off'
 	@echo 'make test    the tests on the host, then the boot matrix'
 	@echo 'make shell   boot to a shell: BusyBox from Debian, or a small one of ours; ROOTFS=dir adds files'
+	@echo 'make userland-test  programs from Debian, in the guest: a line for each; ONLY="busybox" for some'
 	@echo 'make bench   the fork storm over all folio sizes; target/pleat/bench.jsonl'
 	@echo 'make compare the same benchmark on Linux and on Pleat, and the ratio; needs QEMU 9.2, and Debian for the Linux'
 	@echo 'make matrix  the boot matrix alone'
@@ -31,10 +32,11 @@ help:
 	@echo 'make clean   remove target/'
 	@sed -n '/^# Variables/,/^$$/s/^# \{0,1\}//p' Makefile
 
-run test bench matrix debug shell:
+userland-test: run-file = userland
+run test bench matrix debug shell userland-test:
 	@scripts/setup.sh
 	@scripts/image.sh
-	@scripts/$@.sh
+	@scripts/$(or $(run-file),$@).sh
 
 referee tlb compare:
 	@scripts/setup.sh plugins

@@ -150,7 +150,7 @@ fn a_mapping_sees_writes_and_loses_what_is_cut_off() {
 
     mm.object_resize(&file, PAGE_SIZE).unwrap();
     process.enter();
-    process.space.unmap_object(&mm, &file, 1..u64::MAX).unwrap();
+    process.space.unmap_object(&mm, &file, 0..u64::MAX).unwrap();
     assert_eq!(process.read(at + 5), Ok(9));
     assert_eq!(process.read(at + PAGE), Err(FaultError::Bus), "behind the end");
     assert_eq!(process.read(at + BLOCK + PAGE + 7), Err(FaultError::Bus), "a private copy goes as well");
@@ -159,4 +159,26 @@ fn a_mapping_sees_writes_and_loses_what_is_cut_off() {
     mm.object_put(file);
     process.exit();
     assert_eq!(mm.free_pages_everywhere(), free);
+}
+
+#[test]
+fn a_file_that_may_not_be_written_stays_so() {
+    let mm = machine();
+    let file = Object::file(b"contents").unwrap();
+    let mut process = Process::new(&mm);
+    process.enter();
+    let request = MapRequest {
+        addr: 0x100_0000,
+        len: PAGE,
+        prot: Prot::READ,
+        flags: MapFlags::FIXED | MapFlags::SHARED | MapFlags::READ_ONLY,
+        backing: Backing::Object { object: file.clone(), page: 0 },
+    };
+    process.space.mmap(&mm, request).unwrap();
+    let rw = Prot::READ | Prot::WRITE;
+    assert_eq!(process.space.mprotect(&mm, 0x100_0000, PAGE, rw), Err(Errno::EACCES));
+    assert!(!process.space.may_write_object(&file));
+    assert_eq!(process.read(0x100_0000), Ok(b'c'));
+    mm.object_put(file);
+    process.exit();
 }

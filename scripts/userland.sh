@@ -1,0 +1,43 @@
+#!/bin/sh
+# `make userland-test`: programs that we did not write, from Debian's packages for arm64: each boots with what it needs and
+# runs its list of commands, a line for each. ONLY="busybox redis" runs some; TIMEOUT is for one boot. Leaves
+# target/pleat/logs/userland-NAME.log. The exit status says whether all passed.
+#
+# A list is scripts/userland/NAME.list, read by a shell in the guest: `t SECONDS 'NAME' COMMAND` runs a command, which has
+# passed if its status is 0; what it prints is in the log. The first line names the packages.
+set -eu
+# shellcheck source=scripts/common.sh
+. "$(dirname -- "$0")/common.sh"
+
+busybox=$(scripts/debian.sh busybox busybox-static)
+work=$out/userland
+mkdir -p "$work" "$out/logs"
+failed=
+for list in scripts/userland/*.list; do
+    name=$(basename "$list" .list)
+    case " ${ONLY:-$name} " in *" $name "*) ;; *) continue ;; esac
+    packages=$(sed -n '1s/^# packages: *//p' "$list")
+    set -- "bin/busybox=$busybox/bin/busybox" bin/sh@busybox "etc/tests=$list" \
+        "etc/userland.sh=scripts/userland/guest.sh"
+    if [ -n "$packages" ]; then
+        # shellcheck disable=SC2086 # package names are words
+        root=$(scripts/debian.sh "$name" $packages)
+        set -- "$@" "=$root"
+        note "$name: $(grep -E "^(${packages%% *})_" "$root.versions" | head -n 1)"
+    fi
+    "$cargo_target/release/pack" initramfs "$work/$name.cpio" "$@"
+    cat "$out/initramfs.cpio" "$work/$name.cpio" >"$work/all.cpio"
+    log=$out/logs/userland-$name.log
+    status=0
+    INITRD=$work/all.cpio MEM=${MEM:-1G} TIMEOUT=${TIMEOUT:-300} LOG=$log \
+        APPEND="pleat.selftest=off ${APPEND:-} -- tty sh -l /etc/userland.sh" \
+        scripts/qemu.sh </dev/null >/dev/null 2>&1 || status=$?
+    tr -d '\r' <"$log" | sed -n 's/^userland: \(.*\)$/'"$name"': \1/p'
+    if [ "$status" != 0 ]; then
+        failed="$failed $name"
+        if ! tr -d '\r' <"$log" | grep -q '^userland: end'; then
+            echo "$name: did not come to its end (status $status); the log is $log"
+        fi
+    fi
+done
+[ -z "$failed" ] || die "failed:$failed"
