@@ -22,9 +22,17 @@ impl Verdict {
     }
 }
 
+/// Seconds that the tests of one crate may take. A bug may well be one that never ends.
+const PATIENCE: u32 = 300;
+
 /// Runs the host tests of the library crates in `tree`, fewer random sequences than usual: each bug gets its share.
 pub fn on_host(tree: &Tree) -> Result<Verdict, String> {
+    // Each program of tests is run by the script, which ends it with a status of its own.
+    let timeout = std::path::absolute(tree.root().join("scripts/timeout.pl"))
+        .map_err(|error| format!("scripts/timeout.pl: {error}"))?;
+    let runner = format!("target.'cfg(all())'.runner = ['perl', '{}', '{PATIENCE}']", timeout.display());
     let output = Command::new("cargo")
+        .args(["--config", &runner])
         .args([
             "test",
             "--locked",
@@ -52,6 +60,7 @@ pub fn on_host(tree: &Tree) -> Result<Verdict, String> {
     }
     let said = String::from_utf8_lossy(&output.stdout);
     let tests = match failed_tests(&said).as_slice() {
+        [] if late(&output) => "host tests that never end".to_owned(),
         [] => return Err(format!("no test ran:\n{}", tail(&output))),
         [only] => format!("host test {only}"),
         [first, rest @ ..] => format!("host test {first} and {} more", rest.len()),
@@ -109,6 +118,11 @@ fn failed_tests(output: &str) -> Vec<&str> {
     names
 }
 
+/// Whether a program of tests was ended by the script that runs it.
+fn late(output: &Output) -> bool {
+    String::from_utf8_lossy(&output.stderr).contains("(exit status: 124)")
+}
+
 fn tail(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<_> = said.lines().collect();
@@ -118,6 +132,17 @@ fn tail(output: &Output) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_was_ended_is_told_from_one_that_did_not_run() {
+        let output = |stderr: &str| Output {
+            status: std::process::ExitStatus::default(),
+            stdout: Vec::new(),
+            stderr: stderr.as_bytes().to_vec(),
+        };
+        assert!(late(&output("process didn't exit successfully: `x` (exit status: 124)\n")));
+        assert!(!late(&output("process didn't exit successfully: `x` (exit status: 101)\n")));
+    }
 
     #[test]
     fn failed_tests_are_found_specific_ones_first() {
