@@ -36,7 +36,7 @@ errnos! {
     ENOENT,
     /// No such process.
     ESRCH,
-    /// Interrupted (by a fatal signal).
+    /// Interrupted by a signal.
     EINTR,
     /// Input/output error.
     EIO,
@@ -120,6 +120,8 @@ errnos! {
     ESOCKTNOSUPPORT,
     /// No such option.
     ENOPROTOOPT,
+    /// It took too long.
+    ETIMEDOUT,
 }
 
 impl Errno {

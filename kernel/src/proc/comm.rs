@@ -13,7 +13,12 @@ pub struct Comm([u8; COMM_LEN]);
 impl Comm {
     /// The last part of a path, cut to what fits.
     pub fn of_path(path: &[u8]) -> Comm {
-        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        Comm::named(path.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
+    }
+
+    /// A name up to its first NUL, cut to what fits.
+    pub fn named(name: &[u8]) -> Comm {
+        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
         let mut comm = Comm::default();
         for (to, from) in comm.0[..COMM_LEN - 1].iter_mut().zip(name) {
             *to = *from;
@@ -47,6 +52,7 @@ mod tests {
         assert_eq!(Comm::of_path(b"/bin/storm").bytes(), b"storm");
         assert_eq!(Comm::of_path(b"a-very-long-name-indeed").bytes(), b"a-very-long-nam");
         assert_eq!(Comm::of_path(b"/").bytes(), b"");
+        assert_eq!(Comm::named(b"kworker/0:1\0x").bytes(), b"kworker/0:1");
         assert_eq!(format!("{}", Comm::of_path(b"x/\x1b[2J\xff")), "?[2J?");
     }
 }

@@ -11,8 +11,9 @@ use super::comm::Comm;
 use super::elf_plan::{LoadPlan, Segment};
 use super::layout::{PAGE, STACK_TOP};
 use super::process::Process;
-use super::sched;
+use super::signal::thread::AltStack;
 use super::stack_image::{Contents, StackImage, at};
+use super::{TABLE, exit, sched};
 use crate::arch::{self, FpState, TrapFrame, uaccess};
 use crate::errno::{Errno, Result};
 use crate::fs::bytes::Bytes;
@@ -21,6 +22,7 @@ use crate::fs::{self, Executed, Node, Program};
 use crate::mm::stack::stack_start;
 use crate::mm::{Access, AddressSpace, Backing, FaultError, MapFlags, MapRequest, Prot};
 use crate::util::Ref;
+use core::sync::atomic::Ordering::SeqCst;
 
 /// AT_HWCAP: FP and ASIMD, which every CPU has that Pleat runs on, and atomics if this one does. What is not reported
 /// programs do without (Linux: arch/arm64/include/uapi/asm/hwcap.h).
@@ -69,40 +71,115 @@ pub(crate) fn exec(path: &[u8], argv: &Strings, envp: &Strings, frame: &mut Trap
     let shown = &argv.bytes()[..argv.bytes().len().min(SHOWN_BYTES)];
     let executed = Executed { file: program.into_place(), arguments: Bytes::copy_of(shown)? };
     let executed = Ref::try_new(executed)?;
-    core::mem::swap(&mut building.0, &mut *me.mm.lock());
+    be_alone(me)?;
+    let leader = me.leader();
+    core::mem::swap(&mut building.0, &mut *leader.mm.lock());
+    let own = if me.task.is_leader() { core::ptr::null() } else { core::ptr::from_ref(leader) };
+    let old = me.memory.replace(own);
     me.activate_mm();
     if let Err(error) = write_initial_data(&plan, &image) {
-        core::mem::swap(&mut building.0, &mut *me.mm.lock());
+        me.memory.set(old);
+        core::mem::swap(&mut building.0, &mut *leader.mm.lock());
         me.activate_mm();
+        give_up(me);
         return Err(error);
     }
     drop(building); // the old one, which this CPU left above
     loop {
-        let closed = me.files.lock().close_on_exec();
+        let closed = leader.files.lock().close_on_exec();
         if closed.is_none() {
             break;
         }
     }
-    let before = me.files.lock().set_program(executed);
+    let before = leader.files.lock().set_program(executed);
     drop(before); // not under the lock
-    *me.comm.lock() = Comm::of_path(path);
-    start_afresh(me, frame, &plan, &image);
+    *leader.comm.lock() = Comm::of_path(path);
+    become_new(me, leader);
+    let registers = TrapFrame { x: [0; 31], sp: image.sp as u64, pc: plan.entry as u64, pstate: 0 };
+    if me.task.is_leader() {
+        *frame = registers;
+        FpState::ZERO.restore();
+        arch::tls::set_tls(0);
+        return Ok(());
+    }
+    // SAFETY: the leader is parked: it runs nothing and looks at none of this before this thread has gone.
+    unsafe {
+        *leader.trap_frame() = registers;
+        *leader.fp.get() = FpState::ZERO;
+    }
+    leader.tls.set(0);
+    leader.task.signals.set_blocked(me.task.signals.blocked());
     Ok(())
 }
 
 /// The file that `path` names, from the working directory unless it is absolute.
 fn find(me: &Process, path: &[u8]) -> Result<Program> {
-    let cwd = me.files.lock().cwd().cloned();
+    let cwd = me.leader().files.lock().cwd().cloned();
     let start = cwd.as_ref().map_or(Node::ROOT, |place| place.node());
     Program::open(fs::root()?, &Kernel, start, path)
 }
 
-/// The process's registers as a program finds them at its entry: nothing but the stack pointer is set.
-fn start_afresh(me: &Process, frame: &mut TrapFrame, plan: &LoadPlan, image: &StackImage) {
-    *frame = TrapFrame { x: [0; 31], sp: image.sp as u64, pc: plan.entry as u64, pstate: 0 };
-    FpState::ZERO.restore();
-    arch::tls::set_tls(0);
-    me.set_child_tid.set(0);
+/// What a process keeps of its signals, and of what it was to its parent, when it executes a program.
+fn become_new(me: &Process, leader: &Process) {
+    let group = &leader.task.group;
+    group.actions.lock().forget_handlers();
+    leader.task.signals.alt_stack.set(AltStack::NONE);
+    for cell in [&leader.set_child_tid, &leader.clear_child_tid, &leader.robust_list] {
+        cell.set(0);
+    }
+    me.robust_list.set(0);
+    me.clear_child_tid.set(0);
+    let _table = TABLE.lock();
+    group.has_executed.set(true);
+    exit::release_vfork(leader);
+    if me.task.is_leader() {
+        group.executing.set(None);
+    }
+}
+
+/// Ends all other threads of the process. The leader, if it is another, does not end but stops for good: it is the one
+/// that will run the program.
+fn be_alone(me: &Process) -> Result<()> {
+    let group = me.task.group();
+    if group.live.load(SeqCst) == 1 {
+        return Ok(());
+    }
+    {
+        let table = TABLE.lock();
+        if group.ending().is_some() || group.executing.get().is_some() {
+            return Err(Errno::EINTR); // this thread is to end
+        }
+        group.executing.set(Some(me.task_ref()));
+        let others = table.threads(me.task.leader()).filter(|thread| *thread != me.task_ref());
+        others.for_each(super::kill::interrupt);
+    }
+    let alone = group.alone.wait_undisturbed(|| {
+        let _table = TABLE.lock();
+        let left = group.live.load(SeqCst);
+        let alone = left == 1 || left == 2 && !me.task.is_leader() && group.leader_left.get();
+        (alone || group.ending().is_some()).then_some(alone)
+    });
+    if alone {
+        return Ok(());
+    }
+    give_up(me);
+    Err(Errno::EINTR)
+}
+
+/// The other threads need not make way any more.
+fn give_up(me: &Process) {
+    let _table = TABLE.lock();
+    let group = me.task.group();
+    group.executing.set(None);
+    group.alone.wake_all();
+}
+
+/// After [`exec`]: a thread that is not the leader has nothing more to do.
+pub(crate) fn settle() {
+    let me = sched::current();
+    if !me.task.is_leader() {
+        exit::leave(me);
+    }
 }
 
 fn initial_stack(path: &[u8], argv: &Strings, envp: &Strings, plan: &LoadPlan) -> Result<StackImage> {

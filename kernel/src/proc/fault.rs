@@ -1,42 +1,46 @@
 //! Exceptions from EL0, and the kernel's own faults on user addresses.
 //!
-//! A page fault goes to the address space. What that cannot resolve, and every other exception, kills the process
-//! with the signal that Linux would send; no other process notices.
+//! A page fault goes to the address space. What that cannot resolve, and every other exception, is a signal to the thread,
+//! the one that Linux would send; without a handler it kills the process, and no other notices.
 
-use super::signal::{SIGBUS, SIGILL, SIGKILL, SIGSEGV, SIGTRAP};
-use super::{exit, kill, sched};
+use super::signal::info::{BUS_ADRALN, BUS_ADRERR, ILL_ILLOPC, Info, SEGV_ACCERR, SEGV_MAPERR, TRAP_BRKPT};
+use super::signal::{SIGBUS, SIGILL, SIGSEGV, SIGTRAP};
+use super::{deliver, kill, sched};
 use crate::arch::{TrapFrame, UserFault};
 use crate::mm::{Access, FaultError};
 
-/// An exception from EL0 that is neither a system call nor an interrupt. Returns if the instruction can be repeated.
+/// An exception from EL0 that is neither a system call nor an interrupt. On return EL0 repeats the instruction, unless
+/// there is a signal now.
 pub fn user_fault(frame: &mut TrapFrame, fault: UserFault) {
-    let (signal, addr) = match fault {
+    let pc = frame.pc as usize;
+    let (signal, code, addr) = match fault {
         UserFault::Page { addr, access, .. } => match resolve(addr, access) {
             Ok(()) => return,
-            Err(FaultError::MapErr | FaultError::AccErr) => (SIGSEGV, addr),
-            Err(FaultError::Bus | FaultError::UffdWp) => (SIGBUS, addr),
+            Err(FaultError::MapErr) => (SIGSEGV, SEGV_MAPERR, addr),
+            Err(FaultError::AccErr) => (SIGSEGV, SEGV_ACCERR, addr),
+            Err(FaultError::Bus | FaultError::UffdWp) => (SIGBUS, BUS_ADRERR, addr),
             Err(FaultError::Oom) => {
                 report_oom();
-                (SIGKILL, addr)
+                return kill::doom(sched::current());
             }
         },
-        UserFault::Alignment { addr } => (SIGBUS, addr),
-        UserFault::Undefined => (SIGILL, frame.pc as usize),
-        UserFault::Breakpoint => (SIGTRAP, frame.pc as usize),
+        UserFault::Alignment { addr } => (SIGBUS, BUS_ADRALN, addr),
+        UserFault::Undefined => (SIGILL, ILL_ILLOPC, pc),
+        UserFault::Breakpoint => (SIGTRAP, TRAP_BRKPT, pc),
         UserFault::Other { esr } => {
             log::debug!("exception from EL0 that Pleat does not know: ESR {esr:#x}");
-            (SIGILL, frame.pc as usize)
+            (SIGILL, ILL_ILLOPC, pc)
         }
     };
     let me = sched::current();
-    let comm = *me.comm.lock();
     log::debug!(
-        "{comm}[{}]: killed by signal {signal}: address {addr:#x}, pc {:#x}, sp {:#x}",
+        "{}[{}]: signal {signal}: address {addr:#x}, pc {:#x}, sp {:#x}",
+        *me.comm.lock(),
         me.task.pid(),
         frame.pc,
         frame.sp
     );
-    exit::killed(signal)
+    deliver::force(me, Info::fault(signal, code, addr), false);
 }
 
 /// A memory access of EL0 that the tables do not allow as they stand. Returns whether it can be repeated; if not,
@@ -56,7 +60,7 @@ pub fn uaccess_fault(addr: usize, write: bool) -> bool {
         Ok(()) => true,
         Err(FaultError::Oom) => {
             report_oom();
-            kill::doom();
+            kill::doom(sched::current());
             false
         }
         Err(_) => false,
@@ -65,7 +69,7 @@ pub fn uaccess_fault(addr: usize, write: bool) -> bool {
 
 #[inline(always)]
 fn resolve(addr: usize, access: Access) -> core::result::Result<(), FaultError> {
-    match &mut *sched::current().mm.lock() {
+    match &mut *sched::current().space().lock() {
         Some(mm) => mm.fault(crate::mm(), addr, access),
         None => Err(FaultError::MapErr),
     }

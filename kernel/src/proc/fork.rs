@@ -1,67 +1,118 @@
-//! fork: a second process that differs from the first in its number and in what fork returns.
+//! clone: a second process that differs from the first in its number and in what the call returns, or a second thread of
+//! the same process.
 //!
 //! Whatever can fail comes before the child is in the process table; what was acquired until then is released on the
 //! way out. The parent runs on, the child is queued behind everybody else.
 
 use core::ptr::NonNull;
 
+use super::group::Group;
 use super::process::{self, Parts, Process};
+use super::request::Request;
 use super::room::Room;
+use super::signal::thread::{AltStack, ThreadSignals};
+use super::task::TaskRef;
 use super::{Pid, TABLE, sched};
 use crate::arch::{self, Context, KernelStack, TrapFrame, uaccess};
 use crate::errno::{Errno, Result};
+use crate::fs::FdTable;
 
-/// How the child is to differ from the parent, besides its number.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Differences {
-    /// The child's stack pointer (address in bytes); none: the parent's.
-    pub stack: Option<u64>,
-    /// The child's thread pointer; none: the parent's.
-    pub tls: Option<u64>,
-    /// Where the child writes its number (address in bytes); 0: nowhere.
-    pub set_child_tid: usize,
-}
-
-/// Creates a child of the current process, whose EL0 registers are `frame`. Returns the child's number.
+/// Creates a process or a thread as `request` says; the EL0 registers of the current one are `frame`. Returns its number.
 ///
 /// # Errors
-/// `ENOMEM`: no memory for the child. `EAGAIN`: too many processes. Nothing has changed then.
-pub(crate) fn fork(frame: &TrapFrame, differences: Differences) -> Result<Pid> {
+/// `ENOMEM`: no memory for it. `EAGAIN`: too many. Nothing has changed then.
+pub(crate) fn clone(frame: &TrapFrame, request: &Request) -> Result<Pid> {
     let me = sched::current();
     let room = Room::alloc()?;
     let stack = KernelStack::alloc()?;
-    let files = me.files.lock().fork()?;
-    let mm = match &mut *me.mm.lock() {
-        Some(mm) => mm.fork(crate::mm())?, // the last that fails, as only `destroy` undoes it
-        None => return Err(Errno::EINVAL),
+    let group = match request.thread {
+        true => Group::new(),
+        false => me.task.group().for_child(request.exit_signal)?,
     };
+    if request.forget_handlers {
+        group.actions.lock().forget_handlers();
+    }
+    let files = match request.thread {
+        true => FdTable::new(),
+        false => me.leader().files.lock().fork()?,
+    };
+    let shares = request.thread || request.vfork;
+    let mm = match &mut *me.space().lock() {
+        None => return Err(Errno::EINVAL),
+        Some(_) if shares => None,
+        Some(mm) => Some(mm.fork(crate::mm())?), // the last that fails, as only `destroy` undoes it
+    };
+    let memory = match me.memory.get() {
+        _ if !shares => core::ptr::null(),
+        own if own.is_null() => core::ptr::from_ref(me),
+        other => other,
+    };
+    let alt_stack = if request.thread { AltStack::NONE } else { me.task.signals.alt_stack.get() };
     let child_frame = stack.trap_frame();
     let parts = Parts {
-        signals: me.task.signals.for_child(),
-        tls: differences.tls.unwrap_or_else(arch::tls::get_tls),
+        signals: ThreadSignals::new(me.task.signals.blocked(), alt_stack),
+        group,
+        leader: request.thread.then(|| me.task.leader()),
+        memory,
+        tls: request.tls.unwrap_or_else(arch::tls::get_tls),
         stack,
         files,
         comm: *me.comm.lock(),
-        set_child_tid: differences.set_child_tid,
+        set_child_tid: request.set_child_tid,
+        clear_child_tid: request.clear_child_tid,
     };
     // SAFETY: the top of the child's kernel stack, which nobody else uses yet.
     unsafe {
         child_frame.copy_from_nonoverlapping(frame, 1);
         (*child_frame).x[0] = 0;
-        if let Some(sp) = differences.stack {
+        if let Some(sp) = request.stack {
             (*child_frame).sp = sp;
         }
     }
-    let child = room.fill(parts, Some(mm), Context::new(child_frame as usize, child_start, 0));
+    let child = room.fill(parts, mm, Context::new(child_frame as usize, child_start, 0));
     // SAFETY: just made, and nobody else knows of it.
     let task = unsafe { child.as_ref() }.task_ref();
-    // SAFETY: it stays alive until it is reaped, after its removal from the table.
-    let inserted = unsafe { TABLE.lock().insert(task, Some(me.task_ref())) };
-    match inserted {
-        Ok(_) => sched::enqueue(task),
-        Err(_) => discard(child),
+    // SAFETY: it stays alive until it is reaped, after its removal from the table, or has removed itself.
+    let inserted = unsafe { enter(me, task, request) };
+    let Ok(pid) = inserted else {
+        discard(child);
+        return inserted;
+    };
+    if request.set_parent_tid != 0 {
+        // The child exists, so there is no way to fail: Linux ignores a bad address too (kernel/fork.c).
+        let _ = uaccess::copy_to_user(request.set_parent_tid, &pid.get().to_ne_bytes());
     }
-    inserted
+    sched::enqueue(task);
+    if request.vfork || request.wait {
+        me.task.child_exit.wait_undisturbed(|| {
+            let _table = TABLE.lock();
+            (!me.task.in_vfork.get()).then_some(())
+        });
+    }
+    Ok(pid)
+}
+
+/// Enters a new task in the table.
+///
+/// # Safety
+/// As for [`super::table::Table::insert`] and [`super::table::Table::insert_thread`].
+unsafe fn enter(me: &Process, task: TaskRef, request: &Request) -> Result<Pid> {
+    let mut table = TABLE.lock();
+    if request.thread {
+        let group = me.task.group();
+        if group.ending().is_some() || group.executing.get().is_some() {
+            return Err(Errno::EAGAIN); // the process is about to end all its threads
+        }
+        // SAFETY: as the caller promises; the current thread's leader has not ended.
+        return unsafe { table.insert_thread(task) };
+    }
+    // SAFETY: as the caller promises.
+    let pid = unsafe { table.insert(task, Some(me.task.leader())) }?;
+    if request.vfork || request.wait {
+        me.task.in_vfork.set(true);
+        task.vfork_parent.set(Some(me.task_ref()));
+    }
+    Ok(pid)
 }
 
 /// Undoes the creation of a process that is not in the table.

@@ -9,9 +9,10 @@ use super::args::Strings;
 use super::comm::Comm;
 use super::exec;
 use super::fork::enter_user;
+use super::group::Group;
 use super::process::Parts;
 use super::room::Room;
-use super::signal::Signals;
+use super::signal::thread::ThreadSignals;
 use super::{TABLE, sched};
 use crate::arch::{self, Context, KernelStack};
 use crate::errno::Result;
@@ -43,8 +44,18 @@ pub fn spawn_init(path: &[u8], argv: &[&[u8]]) -> Result<()> {
     let files = FdTable::with_console()?;
     let program = Box::into_raw(try_box(program)?);
     let context = Context::new(stack.trap_frame() as usize, init_start, program as usize);
-    let parts =
-        Parts { signals: Signals::new(), tls: 0, stack, files, comm: Comm::default(), set_child_tid: 0 };
+    let parts = Parts {
+        signals: ThreadSignals::default(),
+        group: Group::new(),
+        leader: None,
+        memory: core::ptr::null(),
+        tls: 0,
+        stack,
+        files,
+        comm: Comm::default(),
+        set_child_tid: 0,
+        clear_child_tid: 0,
+    };
     // SAFETY: just made, and nobody else knows of it.
     let init = unsafe { room.fill(parts, None, context).as_ref() };
     // SAFETY: the first process is never freed.

@@ -29,10 +29,10 @@ impl Drop for Pinned {
     }
 }
 
-/// The process with the number `pid`, alive or zombie.
+/// The process with the number `pid`, or with the thread of that number, alive or zombie.
 pub fn find(pid: u32) -> Option<Pinned> {
     let table = TABLE.lock();
-    let task = table.lookup(Pid::new(pid)?)?;
+    let task = table.lookup(Pid::new(pid)?)?.leader();
     // Under the table's lock: whoever frees the task has struck it off before, so it sees this pin.
     task.pins.fetch_add(1, Relaxed);
     Some(Pinned(task))
@@ -41,7 +41,8 @@ pub fn find(pid: u32) -> Option<Pinned> {
 /// The process with the smallest number above `after`, alive or zombie.
 pub fn next_process(after: u32) -> Option<Pinned> {
     let table = TABLE.lock();
-    let task = table.iter().filter(|task| task.pid().get() > after).min_by_key(|task| task.pid().get())?;
+    let task =
+        table.processes().filter(|task| task.pid().get() > after).min_by_key(|task| task.pid().get())?;
     task.pins.fetch_add(1, Relaxed); // as in `find`
     Some(Pinned(task))
 }
@@ -49,7 +50,7 @@ pub fn next_process(after: u32) -> Option<Pinned> {
 /// The smallest process number not below `from` that is in use, zombies included.
 pub fn next_pid(from: u32) -> Option<u32> {
     let table = TABLE.lock();
-    (from.max(1)..super::PID_MAX).find(|pid| Pid::new(*pid).is_some_and(|pid| table.lookup(pid).is_some()))
+    (from.max(1)..super::PID_MAX).find(|pid| Pid::new(*pid).is_some_and(|pid| table.process(pid).is_some()))
 }
 
 impl Process {
@@ -79,9 +80,10 @@ impl Process {
         self.task.parent.get().map_or(0, |parent| parent.pid().get())
     }
 
-    /// Its state as a letter of ps(1): R, S or Z.
+    /// Its state as a letter of ps(1): R, S, T or Z.
     pub fn state_letter(&self) -> char {
         match self.task.state.load(Relaxed) {
+            BLOCKING | BLOCKED if self.task.group.stopping.load(Relaxed) != 0 => 'T',
             BLOCKING | BLOCKED => 'S',
             _ if self.task.is_zombie() => 'Z',
             _ => 'R',

@@ -1,74 +1,189 @@
 //! Sending signals.
 //!
-//! There are no process groups or sessions: every process belongs to one group, which `kill(0)` reaches. There are no
-//! users either, so everybody may signal everybody.
+//! There are no users, so everybody may signal everybody. Whoever sends has the process table locked, so that the threads
+//! of the process stay what they are; the locks of its signals are leaves.
 
-use super::signal::{SIGKILL, SIGPIPE};
+use super::group::Report;
+use super::process::Process;
+use super::signal::info::{CLD_CONTINUED, CLD_STOPPED, Info, KILL};
+use super::signal::{SIGALRM, SIGCONT, SIGHUP, SIGKILL, SIGPIPE, STOPPING, bit};
+use super::table::Table;
 use super::task::{TaskRef, WORK_SIGNAL};
 use super::{Pid, TABLE, sched};
 use crate::errno::{Errno, Result};
+use core::sync::atomic::Ordering::SeqCst;
 
 /// Whom a signal is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Target {
     /// One process.
     Process(Pid),
-    /// Every process but the first.
-    All,
-    /// Every process but the first and the sender.
+    /// One thread; of the process with this number, if one is given.
+    Thread(Pid, Option<Pid>),
+    /// A process group.
+    Group(Pid),
+    /// The sender's process group.
+    OwnGroup,
+    /// Every process but the first and the sender's.
     Others,
-    /// A process group that does not exist.
+    /// Nobody.
     Nobody,
 }
 
-/// Sends `signal` (1 to 64; 0 only asks whether there is somebody). The first process cannot be killed this way,
-/// as in Linux (signal(7): init receives only signals it has a handler for).
+/// Sends `info`, or without it only looks whether there is somebody. The first process gets only what it has a handler
+/// for, as in Linux (signal(7)).
 ///
 /// # Errors
-/// `ESRCH`: there is no such process.
-pub(crate) fn kill(target: Target, signal: u32) -> Result<()> {
+/// `ESRCH`: there is nobody. `EAGAIN`: too many signals wait there.
+pub(crate) fn kill(target: Target, info: Option<Info>) -> Result<()> {
     let table = TABLE.lock();
     let me = sched::current_task();
+    let to_process = |leader: TaskRef| info.map_or(Ok(()), |info| post(&table, leader, None, info));
+    let to_group =
+        |pgid: Pid| table.members(pgid).map(to_process).reduce(Result::or).unwrap_or(Err(Errno::ESRCH));
     match target {
         Target::Process(pid) => {
-            send(table.lookup(pid).ok_or(Errno::ESRCH)?, signal);
-            Ok(())
+            // As in Linux, any thread's number stands for its process.
+            to_process(table.lookup(pid).ok_or(Errno::ESRCH)?.leader())
         }
-        Target::Nobody => Err(Errno::ESRCH),
-        Target::All | Target::Others => {
-            let mut found = Err(Errno::ESRCH);
-            for task in table.iter() {
-                if task.pid() != Pid::INIT && (target == Target::All || task != me) {
-                    send(task, signal);
-                    found = Ok(());
-                }
+        Target::Thread(tid, process) => {
+            let thread = table.lookup(tid).ok_or(Errno::ESRCH)?;
+            if process.is_some_and(|pid| pid != thread.leader().pid()) {
+                return Err(Errno::ESRCH);
             }
-            found
+            info.map_or(Ok(()), |info| post(&table, thread.leader(), Some(thread), info))
+        }
+        Target::Group(pgid) => to_group(pgid),
+        Target::OwnGroup => to_group(me.group().pgid.get()),
+        Target::Nobody => Err(Errno::ESRCH),
+        Target::Others => {
+            let others = table.processes().filter(|task| task.pid() != Pid::INIT && *task != me.leader());
+            others.map(to_process).reduce(Result::or).unwrap_or(Err(Errno::ESRCH))
         }
     }
 }
 
-fn send(task: TaskRef, signal: u32) {
-    if signal != 0 && task.pid() != Pid::INIT && task.signals.post(signal) {
-        task.request(WORK_SIGNAL);
-        sched::wake(task);
+/// Sends `info` to the process with the leader `leader`, or to its thread `thread` alone.
+///
+/// # Errors
+/// `EAGAIN`: too many signals wait there.
+pub(super) fn post(table: &Table, leader: TaskRef, thread: Option<TaskRef>, info: Info) -> Result<()> {
+    let (group, signal) = (&leader.group, info.signal);
+    if leader.is_zombie() {
+        return Ok(());
+    }
+    // Stopping and going on undo each other, whatever they do else.
+    if bit(signal) & STOPPING != 0 {
+        forget(table, leader, bit(SIGCONT));
+    } else if signal == SIGCONT {
+        forget(table, leader, STOPPING);
+        go_on(table, leader);
+    }
+    let blocked = thread.unwrap_or(leader).signals.blocked();
+    if blocked & bit(signal) == 0 {
+        let action = group.actions.lock().get(signal);
+        if action.ignores(signal) || leader.pid() == Pid::INIT && !action.is_handler() {
+            return Ok(());
+        }
+    }
+    match thread {
+        Some(thread) => thread.signals.pending.lock().add(info)?,
+        None => group.pending.lock().add(info)?,
+    }
+    match thread {
+        _ if signal == SIGKILL => table.threads(leader).for_each(interrupt),
+        Some(thread) if blocked & bit(signal) == 0 => interrupt(thread),
+        Some(_) => {}
+        None => offer(table, leader, bit(signal)),
+    }
+    Ok(())
+}
+
+/// Has a thread that does not block one of the signals in `set` look at them.
+pub(super) fn offer(table: &Table, leader: TaskRef, set: u64) {
+    let gone = |thread: TaskRef| thread == leader && leader.group.leader_left.get();
+    let taker = table.threads(leader).find(|thread| set & !thread.signals.blocked() != 0 && !gone(*thread));
+    taker.into_iter().for_each(interrupt);
+}
+
+/// Makes a thread look at its signals before it returns to EL0, and soon.
+pub(super) fn interrupt(thread: TaskRef) {
+    thread.request(WORK_SIGNAL);
+    sched::wake(thread);
+}
+
+fn forget(table: &Table, leader: TaskRef, set: u64) {
+    leader.group.pending.lock().discard(set);
+    table.threads(leader).for_each(|thread| thread.signals.pending.lock().discard(set));
+}
+
+/// Ends a stop.
+fn go_on(table: &Table, leader: TaskRef) {
+    let group = &leader.group;
+    if group.stopping.swap(0, SeqCst) == 0 {
+        return;
+    }
+    table.threads(leader).for_each(sched::wake);
+    if group.stopped.replace(0) != 0 {
+        group.report.set(Report::Continued);
+        tell_parent(table, leader, CLD_CONTINUED, SIGCONT);
     }
 }
 
-/// Sends the current process the signal of a write to a pipe that nobody reads.
-pub fn raise_sigpipe() {
-    send(sched::current_task(), SIGPIPE);
+/// A thread of the process has stopped: if it was the last, the parent hears of it.
+pub(super) fn stopped_one(table: &Table, leader: TaskRef, signal: u32) {
+    let group = &leader.group;
+    group.stopped.set(group.stopped.get() + 1);
+    if group.stopped.get() == group.can_stop() {
+        group.report.set(Report::Stopped(signal));
+        tell_parent(table, leader, CLD_STOPPED, signal);
+    }
 }
 
-/// Whether the current process is going to die: whoever loops in its behalf stops.
+fn tell_parent(table: &Table, leader: TaskRef, code: i32, signal: u32) {
+    let Some(parent) = leader.parent.get() else { return };
+    if !parent.group.actions.lock().only_ends() {
+        // Only a real-time signal can be refused.
+        let _ = post(table, parent, None, Info::child(code, leader.pid().get(), signal));
+    }
+    parent.child_exit.wake_all();
+}
+
+/// Sends to all processes of a group.
+pub(super) fn post_to_group(table: &Table, pgid: Pid, info: Info) {
+    for leader in table.members(pgid) {
+        // A signal from the kernel is not refused.
+        let _ = post(table, leader, None, info);
+    }
+}
+
+/// The members of a group that has just been orphaned would never go on if one has stopped: they get SIGHUP and SIGCONT
+/// (POSIX, _exit()).
+pub(super) fn release_orphans(table: &Table, pgid: Pid) {
+    if table.members(pgid).any(|leader| leader.group.stopping.load(SeqCst) != 0) {
+        post_to_group(table, pgid, Info::kernel(SIGHUP));
+        post_to_group(table, pgid, Info::kernel(SIGCONT));
+    }
+}
+
+/// The alarm of a process has gone off.
+pub(super) fn alarm(table: &Table, leader: TaskRef) {
+    let _ = post(table, leader, None, Info::kernel(SIGALRM)); // not refused, as above
+}
+
+/// Sends the current thread the signal of a write to a pipe that nobody reads.
+pub fn raise_sigpipe() {
+    let me = sched::current_task();
+    let _ = post(&TABLE.lock(), me.leader(), Some(me), Info::kernel(SIGPIPE)); // not refused, as above
+}
+
+/// Whether the current thread has a signal to deal with: whoever loops in its behalf stops.
 pub fn kill_pending() -> bool {
-    sched::current_task().must_die()
+    sched::current_task().is_interrupted()
 }
 
 /// Makes sure that the current process dies on its way to EL0, even if it is the first.
-pub(super) fn doom() {
-    let me = sched::current_task();
-    if me.signals.post(SIGKILL) {
-        me.request(WORK_SIGNAL);
-    }
+pub(super) fn doom(me: &Process) {
+    me.task.group().end_with(super::signal::status_killed(KILL.signal));
+    me.task.request(WORK_SIGNAL);
 }

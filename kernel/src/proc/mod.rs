@@ -9,6 +9,7 @@
 //!                          ▼
 //!                        zombie ──> reaped by the parent: gone
 //! ```
+//! That is the life of a thread. A process is its first thread, the leader, with what all of them share (`group.rs`).
 //!
 //! What needs no machine (the first group of modules below) also runs on the host, where its tests are. The others
 //! put it together with `arch`, `mm` and `fs`.
@@ -22,9 +23,14 @@
 pub mod args;
 mod comm;
 pub mod elf_plan;
+pub(crate) mod futex;
+mod group;
+mod jobs;
 pub mod layout;
 mod list;
 mod pid;
+pub(crate) mod request;
+pub(crate) mod restart;
 mod run_queue;
 pub mod signal;
 pub mod stack_image;
@@ -32,6 +38,8 @@ mod table;
 mod task;
 mod wait_queue;
 
+#[cfg(target_os = "none")]
+pub(crate) mod deliver;
 #[cfg(target_os = "none")]
 pub(crate) mod exec;
 #[cfg(target_os = "none")]
@@ -52,10 +60,18 @@ mod process;
 mod room;
 #[cfg(target_os = "none")]
 mod sched;
+#[cfg(target_os = "none")]
+pub(crate) mod session;
+#[cfg(target_os = "none")]
+pub(crate) mod sigcalls;
+#[cfg(target_os = "none")]
+pub(crate) mod trampoline;
 
 pub use comm::Comm;
 pub use pid::{PID_MAX, Pid};
-pub(crate) use table::{MAX_PROCESSES, Which};
+#[cfg(target_os = "none")]
+pub(crate) use process::Restart;
+pub(crate) use table::{Changes, MAX_PROCESSES, Which};
 pub use task::Task;
 pub use wait_queue::WaitQueue;
 
@@ -78,6 +94,8 @@ static TABLE: spin::Mutex<table::Table> = spin::Mutex::new(table::Table::new());
 /// What the rest of the kernel asks of the current process.
 #[cfg(target_os = "none")]
 mod current {
+    use super::comm::{COMM_LEN, Comm};
+    use super::process::Restart;
     use super::sched;
     use crate::errno::Result;
     use crate::fs::FdTable;
@@ -85,44 +103,84 @@ mod current {
 
     /// The open files of the process that makes this system call.
     pub fn current_files() -> &'static spin::Mutex<FdTable> {
-        &sched::current().files
+        &sched::current().leader().files
     }
 
     /// Calls `f` with the address space of the process that makes this system call, locked: `f` must not access user
     /// memory. None before the first process has executed its program.
     #[inline]
     pub fn with_current_mm<T>(f: impl FnOnce(&mut AddressSpace) -> T) -> Option<T> {
-        sched::current().mm.lock().as_mut().map(f)
+        sched::current().space().lock().as_mut().map(f)
     }
 
     /// The number of the process that makes this system call; 0 outside of any.
     pub fn current_pid() -> u32 {
-        sched::try_current().map_or(0, super::Process::pid)
+        sched::try_current().map_or(0, |me| me.task.leader().pid().get())
+    }
+
+    /// How many threads there are.
+    pub(crate) fn count() -> u32 {
+        super::TABLE.lock().count()
+    }
+
+    /// The number of the thread that makes this system call.
+    pub fn current_tid() -> u32 {
+        sched::current().task.pid().get()
     }
 
     /// The number of its parent; 0 for the first process.
     pub fn parent_pid() -> u32 {
-        sched::current().parent_pid()
+        sched::current().leader().parent_pid()
     }
 
     /// Sleeps until `wake_at` (nanoseconds since boot, as `arch::time::now_ns`).
     ///
     /// # Errors
-    /// `EINTR`: a fatal signal is pending.
+    /// `EINTR`: there is a signal to deal with.
     pub fn sleep_until(wake_at: u64) -> Result<()> {
         sched::sleep_until(wake_at)
     }
 
-    /// The signals of the process that makes this system call.
-    pub(crate) fn current_signals() -> &'static super::signal::Signals {
-        &sched::current().task.signals
+    /// Where the current thread's end is told; 0: nowhere.
+    pub(crate) fn set_clear_child_tid(addr: usize) {
+        sched::current().clear_child_tid.set(addr);
     }
 
-    /// After a change to the blocked signals: dies on the way to EL0 if one that was pending is let through.
-    pub(crate) fn recheck_signals() {
-        let task = sched::current_task();
-        if task.signals.fatal().is_some() {
-            task.request(super::task::WORK_SIGNAL);
-        }
+    /// The current thread's list of locks to give up when it ends; 0: none.
+    pub(crate) fn set_robust_list(head: usize) {
+        sched::current().robust_list.set(head);
+    }
+
+    /// Names the current thread.
+    pub(crate) fn set_name(name: &[u8; COMM_LEN]) {
+        *sched::current().comm.lock() = Comm::named(name);
+    }
+
+    /// The current thread's name, padded with NULs.
+    pub(crate) fn name() -> [u8; COMM_LEN] {
+        let mut name = [0; COMM_LEN];
+        sched::current().name(&mut name);
+        name
+    }
+
+    /// Takes what restart_syscall is to continue.
+    pub(crate) fn take_restart() -> Restart {
+        sched::current().restart.take()
+    }
+
+    /// Says what restart_syscall is to continue, should the current call start again.
+    pub(crate) fn set_restart(restart: Restart) {
+        sched::current().restart.set(restart);
+    }
+
+    /// Sets the current process's alarm, and returns the old one: when (nanoseconds since boot; `u64::MAX`: never), and
+    /// how often after that (0: once).
+    pub(crate) fn set_alarm(alarm: [u64; 2]) -> [u64; 2] {
+        sched::set_alarm(sched::current_task().leader(), alarm)
+    }
+
+    /// The current process's alarm, as above.
+    pub(crate) fn alarm() -> [u64; 2] {
+        sched::alarm(sched::current_task().leader())
     }
 }

@@ -1,7 +1,8 @@
-//! A process: a task with a kernel stack, user registers, an address space and open files.
+//! A thread: a task with a kernel stack and user registers; the first of a process, its leader, also has the address
+//! space and the open files that all threads of the process use.
 //!
-//! There is one task per process so far. What threads would share (address space, files) is kept apart from what each
-//! would have (`task`, stack, registers), and reached only through its lock.
+//! A child of vfork uses its parent's address space, until it executes a program or ends: the parent waits for that. So
+//! which address space a thread uses is said by `memory`, and [`Process::space`] follows it.
 //!
 //! # Locks
 //! `mm`, `files` and `comm` have their own. The registers belong to the CPU that switches to or from the process. Not
@@ -12,8 +13,11 @@ use core::ptr::NonNull;
 use core::sync::atomic::Ordering::Acquire;
 
 use super::comm::Comm;
+use super::futex::Wait;
+use super::group::Group;
+use super::restart::Class;
 use super::room::Room;
-use super::signal::Signals;
+use super::signal::thread::ThreadSignals;
 use super::task::{Task, TaskRef};
 use crate::arch::{self, Context, FpState, KernelStack, TrapFrame};
 use crate::fs::FdTable;
@@ -29,26 +33,71 @@ pub struct Process {
     pub(super) fp: UnsafeCell<FpState>,
     /// The kernel stack. The frame of the EL0 registers is at its top.
     pub(super) stack: KernelStack,
-    /// The user address space; none before the first exec and after the exit.
+    /// The process's own address space; none before the first exec, after the exit, in a child of vfork, and in threads
+    /// other than the leader.
     pub mm: spin::Mutex<Option<AddressSpace>>,
+    /// Whose address space the thread uses; null: its own.
+    pub(super) memory: Cell<*const Process>,
+    /// The process's open files; empty in threads other than the leader.
     pub(super) files: spin::Mutex<FdTable>,
     pub(super) comm: spin::Mutex<Comm>,
     /// Where the child writes its own number before it first enters EL0 (CLONE_CHILD_SETTID); 0: nowhere.
     pub(super) set_child_tid: Cell<usize>,
+    /// Where the thread writes 0 and wakes whoever waits there when it ends (CLONE_CHILD_CLEARTID); 0: nowhere.
+    pub(super) clear_child_tid: Cell<usize>,
+    /// The list of locks to give up when the thread ends (set_robust_list); 0: none.
+    pub(super) robust_list: Cell<usize>,
+    /// The system call that a signal has interrupted, until the signal has been dealt with.
+    pub(super) interrupted: Cell<Option<Call>>,
+    /// What restart_syscall continues.
+    pub(super) restart: Cell<Restart>,
 }
 
-// SAFETY: `context`, `tls` and `fp` are used only by the CPU that runs, starts or switches away from the process,
-// and `set_child_tid` only by the creator before the process can run, and then by the process itself.
+/// An interrupted system call.
+#[derive(Clone, Copy)]
+pub(super) struct Call {
+    /// Its first argument, which the result has replaced.
+    pub first: u64,
+    /// What becomes of it.
+    pub class: Class,
+}
+
+/// A wait that goes on after an interruption without a handler: its parameters are not those of the original call any more.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Restart {
+    /// None.
+    #[default]
+    Nothing,
+    /// A sleep until `deadline` (nanoseconds), with what remains of it to be written to the user address `remaining`.
+    Sleep {
+        /// Nanoseconds since boot.
+        deadline: u64,
+        /// 0: nowhere.
+        remaining: u64,
+    },
+    /// A wait for a futex.
+    Futex(Wait),
+}
+
+// SAFETY: `context`, `tls` and `fp` are used only by the CPU that runs, starts or switches away from the thread, or by a
+// thread that executes a program for it while it is parked; the other cells only by the creator before the thread can
+// run, and then by the thread itself, or for it as above.
 unsafe impl Sync for Process {}
 
 /// What a new process starts with, besides its address space.
 pub(super) struct Parts {
-    pub signals: Signals,
+    pub signals: ThreadSignals,
+    pub group: Group,
+    /// None: it is a leader.
+    pub leader: Option<TaskRef>,
+    /// Null: its own.
+    pub memory: *const Process,
     pub tls: u64,
     pub stack: KernelStack,
     pub files: FdTable,
     pub comm: Comm,
     pub set_child_tid: usize,
+    pub clear_child_tid: usize,
 }
 
 impl Process {
@@ -56,6 +105,29 @@ impl Process {
     pub(super) fn task_ref(&self) -> TaskRef {
         // SAFETY: `self` is borrowed, so it is alive now; the rules in `task.rs` say for how long.
         unsafe { TaskRef::new(NonNull::from(self).cast()) }
+    }
+
+    /// The address space that the thread uses.
+    #[inline]
+    pub(super) fn space(&self) -> &spin::Mutex<Option<AddressSpace>> {
+        match self.memory.get() {
+            own if own.is_null() => &self.mm,
+            // SAFETY: the leader, which outlives its threads, or the process that waits in vfork for this one to use
+            // another; it is not freed before.
+            other => unsafe { &(*other).mm },
+        }
+    }
+
+    /// Which address space that is, to tell it from others.
+    pub(super) fn space_id(&self) -> usize {
+        core::ptr::from_ref(self.space()) as usize
+    }
+
+    /// The process's first thread.
+    #[inline]
+    pub(super) fn leader(&self) -> &Process {
+        // SAFETY: a leader outlives its threads.
+        unsafe { of(self.task.leader()) }
     }
 
     /// Saves the FP/SIMD registers and the thread pointer, which are this process's, since it is current.
@@ -75,7 +147,7 @@ impl Process {
 
     /// Makes this CPU see this process's address space, or none.
     pub(super) fn activate_mm(&self) {
-        match &*self.mm.lock() {
+        match &*self.space().lock() {
             Some(mm) => mm.activate(crate::mm()),
             None => arch::mmu::set_empty_user_table(),
         }

@@ -6,7 +6,7 @@ use core::alloc::Layout;
 use core::cell::{Cell, UnsafeCell};
 use core::ptr::{NonNull, addr_of_mut};
 
-use super::process::{Parts, Process};
+use super::process::{Parts, Process, Restart};
 use super::task::Task;
 use crate::arch::Context;
 use crate::errno::{Errno, Result};
@@ -64,7 +64,7 @@ impl Room {
         // SAFETY: the room is aligned and ours, and every field is written. `save` may borrow the old registers, since
         // the room's bytes are initialised and any bytes are valid registers.
         unsafe {
-            Task::init(addr_of_mut!((*at).task), parts.signals);
+            Task::init(addr_of_mut!((*at).task), parts.signals, parts.group, parts.leader);
             addr_of_mut!((*at).context).write(UnsafeCell::new(context));
             addr_of_mut!((*at).tls).write(Cell::new(parts.tls));
             (*(*at).fp.get()).save();
@@ -72,7 +72,12 @@ impl Room {
             addr_of_mut!((*at).mm).write(spin::Mutex::new(mm));
             addr_of_mut!((*at).files).write(spin::Mutex::new(parts.files));
             addr_of_mut!((*at).comm).write(spin::Mutex::new(parts.comm));
+            addr_of_mut!((*at).memory).write(Cell::new(parts.memory));
             addr_of_mut!((*at).set_child_tid).write(Cell::new(parts.set_child_tid));
+            addr_of_mut!((*at).clear_child_tid).write(Cell::new(parts.clear_child_tid));
+            addr_of_mut!((*at).robust_list).write(Cell::new(0));
+            addr_of_mut!((*at).interrupted).write(Cell::new(None));
+            addr_of_mut!((*at).restart).write(Cell::new(Restart::Nothing));
         }
         process
     }

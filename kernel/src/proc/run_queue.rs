@@ -5,7 +5,7 @@
 //! nor going to sleep can fail. Going to sleep takes time in proportion to the sleepers, as few processes sleep.
 
 use super::list::List;
-use super::task::{RUN, TaskRef, WAIT};
+use super::task::{ALARM, RUN, SLEEP, TaskRef};
 
 /// The tasks of one CPU that are ready to run.
 pub(super) struct RunQueue(List<super::task::Task, RUN>);
@@ -34,7 +34,7 @@ impl RunQueue {
 }
 
 /// The tasks of one CPU that sleep until a point in time.
-pub(super) struct Sleepers(List<super::task::Task, WAIT>);
+pub(super) struct Sleepers(List<super::task::Task, SLEEP>);
 
 impl Sleepers {
     pub const fn new() -> Self {
@@ -46,13 +46,13 @@ impl Sleepers {
         task.wake_at.set(wake_at);
         // SAFETY: members have not been removed, so they are asleep or about to run, in any case alive.
         let later = self.0.iter().find(|other| unsafe { TaskRef::new(*other) }.wake_at.get() > wake_at);
-        // SAFETY: the current task is on no wait queue, and stays alive at least until it removes itself.
+        // SAFETY: the current task is in no such list, and stays alive at least until it removes itself.
         unsafe { self.0.insert_before(later, task.as_ptr()) }
     }
 
     /// Takes `task` out, if it still is in.
     pub fn remove(&mut self, task: TaskRef) {
-        // SAFETY: a sleeping task is on no wait queue besides.
+        // SAFETY: a task is among the sleepers of one CPU at most.
         unsafe { self.0.remove(task.as_ptr()) }
     }
 
@@ -69,6 +69,48 @@ impl Sleepers {
         }
         // SAFETY: as in `insert`; the caller wakes it with the sleepers still locked.
         self.0.pop_front().map(|task| unsafe { TaskRef::new(task) })
+    }
+}
+
+/// The processes that get SIGALRM at a point in time, in no order, as there are few. Their leaders are in it.
+pub(super) struct Alarms(List<super::task::Task, ALARM>);
+
+impl Alarms {
+    pub const fn new() -> Self {
+        Alarms(List::new())
+    }
+
+    /// Sets the alarm of `task`, which takes it out before it ends: `at` (nanoseconds; `u64::MAX`: never) and then every
+    /// `interval` (0: no more). Returns what was set before.
+    pub fn set(&mut self, task: TaskRef, alarm: [u64; 2]) -> [u64; 2] {
+        // SAFETY: a task is in no other list of this kind, and takes itself out before it ends.
+        unsafe {
+            self.0.remove(task.as_ptr());
+            if alarm[0] != u64::MAX {
+                self.0.push_back(task.as_ptr());
+            }
+        }
+        task.alarm.replace(alarm)
+    }
+
+    /// When the next one goes off (nanoseconds); `u64::MAX` if there is none.
+    pub fn next(&self) -> u64 {
+        // SAFETY: members are alive, as above.
+        self.0.iter().map(|task| unsafe { TaskRef::new(task) }.alarm.get()[0]).min().unwrap_or(u64::MAX)
+    }
+
+    /// A task whose alarm has gone off at `now`; the alarm is set to its next time, which is after `now`, or is off.
+    pub fn pop_due(&mut self, now: u64) -> Option<TaskRef> {
+        // SAFETY: as above.
+        let mut tasks = self.0.iter().map(|task| unsafe { TaskRef::new(task) });
+        let task = tasks.find(|task| task.alarm.get()[0] <= now)?;
+        let [at, interval] = task.alarm.get();
+        let next = match interval {
+            0 => u64::MAX,
+            interval => at.saturating_add(((now - at) / interval + 1).saturating_mul(interval)),
+        };
+        self.set(task, [next, interval]);
+        Some(task)
     }
 }
 
@@ -92,6 +134,21 @@ mod tests {
         }
         (0..3).for_each(|_| assert!(queue.pop().is_some()));
         assert!(queue.is_empty() && queue.pop().is_none());
+    }
+
+    #[test]
+    fn alarms_go_off_once_or_again_and_again() {
+        let mut alarms = Alarms::new();
+        let [once, often] = tasks();
+        assert_eq!(alarms.set(once, [50, 0]), [u64::MAX, 0]);
+        alarms.set(often, [40, 10]);
+        assert_eq!(alarms.next(), 40);
+        assert!(alarms.pop_due(39).is_none());
+        assert!(alarms.pop_due(75) == Some(once) && alarms.pop_due(75) == Some(often));
+        assert!(alarms.pop_due(75).is_none());
+        assert_eq!(alarms.next(), 80, "the times in between are gone");
+        assert_eq!(alarms.set(often, [u64::MAX, 0]), [80, 10]);
+        assert_eq!((alarms.next(), once.alarm.get()), (u64::MAX, [u64::MAX, 0]));
     }
 
     #[test]

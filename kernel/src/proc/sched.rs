@@ -13,8 +13,9 @@ use core::cell::{Cell, UnsafeCell};
 use core::sync::atomic::{AtomicU64, Ordering::*};
 
 use super::process::{self, Process};
-use super::run_queue::{RunQueue, Sleepers};
+use super::run_queue::{Alarms, RunQueue, Sleepers};
 use super::task::{DETACHED, EXITING, RUNNING, SwitchedOut, TaskRef, WORK_RESCHED, WORK_RETIME, WORK_SIGNAL};
+use super::{TABLE, deliver, kill};
 use crate::arch::{self, Context, TrapFrame, percpu, time};
 use crate::errno::{Errno, Result};
 use crate::util::MAX_CPUS;
@@ -22,13 +23,13 @@ use crate::util::MAX_CPUS;
 /// How long a process runs while others are ready (nanoseconds).
 const SLICE_NS: u64 = 10_000_000;
 
-/// The timer is stopped.
-const NEVER: u64 = u64::MAX;
+/// No time at all: the timer is stopped, or a wait has no end of its own.
+pub(super) const NEVER: u64 = u64::MAX;
 
 struct Cpu {
     queue: spin::Mutex<RunQueue>,
     sleepers: spin::Mutex<Sleepers>,
-    /// When the first sleeper wakes up (nanoseconds), so that a switch need not lock the sleepers.
+    /// When the first sleeper wakes up or the first alarm goes off (nanoseconds), so that a switch need not lock them.
     next_wake: AtomicU64,
     /// What the timer is set to (nanoseconds), or `NEVER`.
     armed: Cell<u64>,
@@ -54,6 +55,50 @@ static CPUS: [Cpu; MAX_CPUS] = [const {
         idle: UnsafeCell::new(Context::EMPTY),
     }
 }; MAX_CPUS];
+
+impl Cpu {
+    /// Takes note of when the first sleeper wakes up.
+    fn set_next_wake(&self, first_sleeper: u64) {
+        self.next_wake.store(first_sleeper.min(NEXT_ALARM.load(Relaxed)), Relaxed);
+    }
+}
+
+/// The alarms of all processes, and when the first goes off (nanoseconds). Their lock is taken after the process table's.
+static ALARMS: spin::Mutex<Alarms> = spin::Mutex::new(Alarms::new());
+static NEXT_ALARM: AtomicU64 = AtomicU64::new(NEVER);
+
+/// Sets a process's alarm: when (nanoseconds since boot, or [`NEVER`]) and how often from then on (0: once). Returns what
+/// was set before.
+pub(super) fn set_alarm(leader: TaskRef, alarm: [u64; 2]) -> [u64; 2] {
+    let mut alarms = ALARMS.lock();
+    let old = alarms.set(leader, alarm);
+    NEXT_ALARM.store(alarms.next(), Relaxed);
+    drop(alarms);
+    let cpu = this_cpu();
+    let first_sleeper = cpu.sleepers.lock().next_wake();
+    cpu.set_next_wake(first_sleeper);
+    current().task.request(WORK_RETIME);
+    old
+}
+
+/// A process's alarm, as [`set_alarm`] sets it.
+pub(super) fn alarm(leader: TaskRef) -> [u64; 2] {
+    let _alarms = ALARMS.lock();
+    leader.alarm.get()
+}
+
+/// Sends SIGALRM to those whose time has come.
+fn ring(now: u64) {
+    if NEXT_ALARM.load(Relaxed) > now {
+        return;
+    }
+    let table = TABLE.lock();
+    let mut alarms = ALARMS.lock();
+    while let Some(leader) = alarms.pop_due(now) {
+        kill::alarm(&table, leader);
+    }
+    NEXT_ALARM.store(alarms.next(), Relaxed);
+}
 
 fn this_cpu() -> &'static Cpu {
     &CPUS[percpu::cpu_id() % MAX_CPUS] // the remainder only tells the compiler what `cpu_id` guarantees
@@ -167,29 +212,43 @@ pub fn yield_now() {
     schedule();
 }
 
+/// Whether it is `deadline` (nanoseconds since boot) or later.
+pub(super) fn is_past(deadline: u64) -> bool {
+    deadline != NEVER && time::now_ns() >= deadline
+}
+
+/// Switches away until somebody wakes `me`, the current task, or until `deadline` (nanoseconds since boot). The caller
+/// has announced that by [`super::task::Task::prepare_to_block`].
+pub(super) fn block_until(me: TaskRef, deadline: u64) {
+    if deadline == NEVER {
+        schedule();
+        return;
+    }
+    let cpu = this_cpu();
+    let mut sleepers = cpu.sleepers.lock();
+    sleepers.insert(me, deadline);
+    cpu.set_next_wake(sleepers.next_wake());
+    drop(sleepers);
+    schedule();
+    let mut sleepers = cpu.sleepers.lock();
+    sleepers.remove(me);
+    cpu.set_next_wake(sleepers.next_wake());
+}
+
 /// Sleeps until `wake_at` (nanoseconds since boot).
 ///
 /// # Errors
-/// `EINTR`: a fatal signal is pending.
+/// `EINTR`: there is a signal to deal with.
 pub(super) fn sleep_until(wake_at: u64) -> Result<()> {
     let me = current_task();
     while time::now_ns() < wake_at {
-        let cpu = this_cpu();
         me.prepare_to_block();
-        let mut sleepers = cpu.sleepers.lock();
-        sleepers.insert(me, wake_at);
-        cpu.next_wake.store(sleepers.next_wake(), Relaxed);
-        drop(sleepers);
-        if me.must_die() {
+        if me.is_interrupted() {
             me.keep_running();
-        } else {
-            schedule();
+            return Err(Errno::EINTR);
         }
-        let mut sleepers = cpu.sleepers.lock();
-        sleepers.remove(me);
-        cpu.next_wake.store(sleepers.next_wake(), Relaxed);
-        drop(sleepers);
-        if me.must_die() {
+        block_until(me, wake_at);
+        if me.is_interrupted() {
             return Err(Errno::EINTR);
         }
     }
@@ -200,11 +259,12 @@ pub(super) fn sleep_until(wake_at: u64) -> Result<()> {
 pub fn timer_tick() {
     let cpu = this_cpu();
     let now = time::now_ns();
+    ring(now);
     let mut sleepers = cpu.sleepers.lock();
     while let Some(task) = sleepers.pop_due(now) {
         wake(task);
     }
-    cpu.next_wake.store(sleepers.next_wake(), Relaxed);
+    cpu.set_next_wake(sleepers.next_wake());
     drop(sleepers);
     if let Some(me) = try_current()
         && now >= cpu.slice_end.get()
@@ -239,25 +299,23 @@ fn retime(cpu: &Cpu) {
     arm(cpu, cpu.next_wake.load(Relaxed).min(cpu.slice_end.get()));
 }
 
-/// Called right before each return to EL0: gives up the CPU if the slice has ended, ends the process if it was killed.
+/// Called right before each return to EL0: gives up the CPU if the slice has ended, deals with signals.
 #[inline]
-pub fn before_user_return(_frame: &mut TrapFrame) {
+pub fn before_user_return(frame: &mut TrapFrame) {
     if current().task.work.load(Relaxed) != 0 {
-        do_work(current());
+        do_work(current(), frame);
     }
 }
 
 #[cold]
-fn do_work(me: &'static Process) {
+fn do_work(me: &'static Process, frame: &mut TrapFrame) {
     loop {
         let work = me.task.work.swap(0, SeqCst);
         if work == 0 {
             return;
         }
-        if work & WORK_SIGNAL != 0
-            && let Some(signal) = me.task.signals.fatal()
-        {
-            super::exit::killed(signal);
+        if work & WORK_SIGNAL != 0 {
+            deliver::signals(me, frame);
         }
         if work & WORK_RESCHED != 0 {
             schedule();

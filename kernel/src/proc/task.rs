@@ -17,21 +17,27 @@ use core::ops::Deref;
 use core::ptr::{NonNull, addr_of_mut};
 use core::sync::atomic::{AtomicU32, Ordering::*};
 
+use super::futex::Slot;
+use super::group::Group;
 use super::list::{Link, Linked, List};
 use super::pid::Pid;
-use super::signal::Signals;
+use super::signal::thread::ThreadSignals;
 use super::wait_queue::WaitQueue;
 
 /// List kind: the run queue of a CPU.
 pub(super) const RUN: usize = 0;
-/// List kind: a wait queue, or a CPU's sleepers.
+/// List kind: a wait queue.
 pub(super) const WAIT: usize = 1;
 /// List kind: a bucket of the process table.
 pub(super) const HASH: usize = 2;
-/// List kind: the children, or the zombies, of a parent.
+/// List kind: the children, or the zombies, of a parent; for a thread, the threads of its process.
 pub(super) const FAMILY: usize = 3;
+/// List kind: a CPU's sleepers.
+pub(super) const SLEEP: usize = 4;
+/// List kind: the alarms.
+pub(super) const ALARM: usize = 5;
 /// How many kinds of lists there are.
-const LISTS: usize = 4;
+const LISTS: usize = 6;
 
 /// On a CPU, or just switched off one and about to be queued.
 pub(super) const RUNNING: u32 = 0;
@@ -50,7 +56,7 @@ pub(super) const DEAD: u32 = 6;
 
 /// Work on return to EL0: give up the CPU.
 pub(super) const WORK_RESCHED: u32 = 1 << 0;
-/// Work on return to EL0: a fatal signal is pending.
+/// Work on return to EL0: a signal is to be dealt with, or the process stops or ends.
 pub(super) const WORK_SIGNAL: u32 = 1 << 1;
 /// Work on return to EL0: the timer may have to be set or stopped.
 pub(super) const WORK_RETIME: u32 = 1 << 2;
@@ -70,8 +76,20 @@ pub struct Task {
     /// How many others look at this process without the table's lock (`inspect.rs`).
     pub(super) pins: AtomicU32,
     pub(super) wake_at: Cell<u64>, // nanoseconds; lock of the sleepers it is on
-    pub(super) signals: Signals,
-    /// Where this process waits for its children to exit.
+    /// The process's first thread; none: this is it. Written once, before anybody else sees the task.
+    pub(super) leader: Cell<Option<TaskRef>>,
+    /// The thread that waits until this process has its own memory (vfork). Process table lock.
+    pub(super) vfork_parent: Cell<Option<TaskRef>>,
+    /// Whether this thread waits for the child of its vfork. Process table lock.
+    pub(super) in_vfork: Cell<bool>,
+    /// When the alarm goes off (nanoseconds; never: `u64::MAX`) and how often after that (0: once); lock of the alarms.
+    pub(super) alarm: Cell<[u64; 2]>,
+    /// What this thread waits for at a futex; lock of the futexes.
+    pub(super) futex: Cell<Slot>,
+    pub(super) signals: ThreadSignals,
+    /// What the threads of the process share; used in the leader alone.
+    pub(super) group: Group,
+    /// Where this process's threads wait for its children.
     pub(super) child_exit: WaitQueue,
 }
 
@@ -107,7 +125,7 @@ impl Task {
     /// # Safety
     /// `at` is writable, aligned, and has no live task.
     #[inline(always)]
-    pub(super) unsafe fn init(at: *mut Task, signals: Signals) {
+    pub(super) unsafe fn init(at: *mut Task, signals: ThreadSignals, group: Group, leader: Option<TaskRef>) {
         // SAFETY: in the memory that the caller vouches for; all fields are written.
         unsafe {
             addr_of_mut!((*at).work).write(AtomicU32::new(0));
@@ -120,7 +138,13 @@ impl Task {
             addr_of_mut!((*at).wait_status).write(Cell::new(0));
             addr_of_mut!((*at).pins).write(AtomicU32::new(0));
             addr_of_mut!((*at).wake_at).write(Cell::new(0));
+            addr_of_mut!((*at).leader).write(Cell::new(leader));
+            addr_of_mut!((*at).vfork_parent).write(Cell::new(None));
+            addr_of_mut!((*at).in_vfork).write(Cell::new(false));
+            addr_of_mut!((*at).alarm).write(Cell::new([u64::MAX, 0]));
+            addr_of_mut!((*at).futex).write(Cell::new(Slot::default()));
             addr_of_mut!((*at).signals).write(signals);
+            addr_of_mut!((*at).group).write(group);
             addr_of_mut!((*at).child_exit).write(WaitQueue::new());
         }
     }
@@ -130,9 +154,38 @@ impl Task {
         self.pid.get()
     }
 
-    /// Whether a fatal signal waits: a sleep must end so that the process can die on its return to EL0.
-    pub(super) fn must_die(&self) -> bool {
+    /// Whether there is a signal to deal with, or the process stops or ends: a sleep must end so that this can be done
+    /// on the return to EL0.
+    pub(super) fn is_interrupted(&self) -> bool {
         self.work.load(SeqCst) & WORK_SIGNAL != 0
+    }
+
+    /// This task itself, in the form that lists hold.
+    pub(super) fn as_ref(&self) -> TaskRef {
+        // SAFETY: `self` is borrowed, so it is alive now; the rules in the module's text say for how long.
+        unsafe { TaskRef::new(NonNull::from(self)) }
+    }
+
+    /// The first thread of this task's process, perhaps itself.
+    #[inline]
+    pub(super) fn leader(&self) -> TaskRef {
+        self.leader.get().unwrap_or(self.as_ref())
+    }
+
+    /// Whether this is the first thread of its process.
+    #[inline]
+    pub(super) fn is_leader(&self) -> bool {
+        self.leader.get().is_none()
+    }
+
+    /// What this task shares with the other threads of its process. The leader outlives its threads.
+    #[inline]
+    pub(super) fn group(&self) -> &Group {
+        match self.leader.get() {
+            None => &self.group,
+            // SAFETY: see above; the result is not used for longer than `self`.
+            Some(leader) => unsafe { &leader.as_ptr().as_ref().group },
+        }
     }
 
     /// Whether it has exited; under the process table's lock.
@@ -222,10 +275,15 @@ unsafe impl Send for TaskRef {}
 impl TaskRef {
     /// A task for a test, alive for ever.
     pub fn leaked() -> TaskRef {
+        Self::leaked_with(Group::new(), None)
+    }
+
+    /// As above, with this group and leader.
+    pub fn leaked_with(group: Group, leader: Option<TaskRef>) -> TaskRef {
         let memory = Box::leak(Box::new(core::mem::MaybeUninit::<Task>::uninit()));
         // SAFETY: fresh memory of the right size, never freed.
         unsafe {
-            Task::init(memory.as_mut_ptr(), Signals::new());
+            Task::init(memory.as_mut_ptr(), ThreadSignals::default(), group, leader);
             TaskRef::new(NonNull::from(memory).cast())
         }
     }

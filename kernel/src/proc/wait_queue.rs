@@ -45,28 +45,61 @@ mod blocking {
         /// [`WaitQueue::wake_all`], and takes whatever locks it needs itself. The caller holds no spin lock.
         ///
         /// # Errors
-        /// `EINTR`: a fatal signal is pending; the caller returns towards EL0, where the process ends.
-        pub fn wait_until<T>(&self, mut ready: impl FnMut() -> Option<T>) -> Result<T> {
+        /// `EINTR`: there is a signal to deal with; the caller returns towards EL0, where that is done.
+        pub fn wait_until<T>(&self, ready: impl FnMut() -> Option<T>) -> Result<T> {
+            self.wait(sched::NEVER, true, ready)?.ok_or(Errno::EINTR)
+        }
+
+        /// As [`WaitQueue::wait_until`], but for no longer than until `deadline` (nanoseconds since boot): none then.
+        ///
+        /// # Errors
+        /// `EINTR`, as above.
+        pub(in crate::proc) fn wait_with_deadline<T>(
+            &self,
+            deadline: u64,
+            ready: impl FnMut() -> Option<T>,
+        ) -> Result<Option<T>> {
+            self.wait(deadline, true, ready)
+        }
+
+        /// As [`WaitQueue::wait_until`], whatever signals there are. For what ends soon, or the thread's end.
+        pub(in crate::proc) fn wait_undisturbed<T>(&self, mut ready: impl FnMut() -> Option<T>) -> T {
+            loop {
+                if let Ok(Some(value)) = self.wait(sched::NEVER, false, &mut ready) {
+                    return value;
+                }
+            }
+        }
+
+        fn wait<T>(
+            &self,
+            deadline: u64,
+            interruptible: bool,
+            mut ready: impl FnMut() -> Option<T>,
+        ) -> Result<Option<T>> {
             let me = sched::current_task();
             loop {
                 if let Some(value) = ready() {
-                    return Ok(value);
+                    return Ok(Some(value));
+                }
+                if sched::is_past(deadline) {
+                    return Ok(None);
                 }
                 me.prepare_to_block();
                 // SAFETY: the current task is on no wait queue, and takes itself off below before it can end.
                 unsafe { self.waiting.lock().push_back(me.as_ptr()) };
                 let outcome = ready();
-                let stay = outcome.is_some() || me.must_die();
+                let stay = outcome.is_some() || interruptible && me.is_interrupted();
                 if stay {
                     me.keep_running();
                 } else {
-                    sched::schedule();
+                    sched::block_until(me, deadline);
                 }
                 // SAFETY: the current task is on this queue, or has been taken off by its waker.
                 unsafe { self.waiting.lock().remove(me.as_ptr()) };
                 match outcome {
-                    Some(value) => return Ok(value),
-                    None if me.must_die() => return Err(Errno::EINTR),
+                    Some(value) => return Ok(Some(value)),
+                    None if interruptible && me.is_interrupted() => return Err(Errno::EINTR),
                     None => {}
                 }
             }

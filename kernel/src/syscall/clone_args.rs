@@ -1,48 +1,82 @@
-//! Which clones are forks.
+//! Which clones there are.
 //!
-//! There are no threads yet, so a child always gets its own copies of everything. `CLONE_VM | CLONE_VFORK`, which C
-//! libraries use for posix_spawn, gets that too: such a child may do no more than exec or exit, and it can do both on
-//! a copy of the memory. (glibc's cannot report a failed exec that way: the parent sees exit status 127 instead.)
+//! A child is a thread, which shares everything with its parent; or a process of its own, which shares nothing, but for
+//! the memory of a parent that waits meanwhile (vfork). What lies in between, such as memory shared by processes that run
+//! side by side, or files shared without memory, is refused, and so are namespaces.
 
 use linux_raw_sys::general as raw;
 
 use crate::errno::{Errno, Result};
+use crate::proc::request::Request;
+use crate::proc::signal::MAX;
 
-/// What is asked of a clone beyond a plain fork.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CloneFlags {
-    /// The child gets its own thread pointer.
-    pub set_tls: bool,
-    /// The parent's memory gets the child's number.
-    pub parent_set_tid: bool,
-    /// The child's memory gets the child's number.
-    pub child_set_tid: bool,
-}
+/// `struct clone_args` as far as it is looked at: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls.
+pub type Clone3 = [u64; 8];
 
-/// Checks the flags of a clone (its first argument).
-///
-/// CLONE_CHILD_CLEARTID changes nothing: Linux clears the word only if others use the memory (kernel/fork.c,
-/// mm_release), and nobody does.
+/// What a thread shares. Linux asks for less, but nobody asks Linux for less.
+const THREAD: u32 = raw::CLONE_VM | raw::CLONE_FS | raw::CLONE_FILES | raw::CLONE_SIGHAND | raw::CLONE_THREAD;
+/// Flags that ask for what is always so: no undo lists of semaphores, no I/O contexts, and an obsolete one.
+const VAIN: u32 = raw::CLONE_SYSVSEM | raw::CLONE_IO | raw::CLONE_DETACHED | raw::CLONE_UNTRACED;
+const OPTIONS: u32 =
+    raw::CLONE_SETTLS | raw::CLONE_PARENT_SETTID | raw::CLONE_CHILD_SETTID | raw::CLONE_CHILD_CLEARTID;
+
+/// Checks the arguments of clone(flags, stack, parent_tid, tls, child_tid).
 ///
 /// # Errors
-/// `EINVAL`: not a fork.
-pub fn check(flags: u64) -> Result<CloneFlags> {
+/// `EINVAL`: a combination that does not exist, or not here.
+pub fn check(args: &[u64; 6]) -> Result<Request> {
+    let [flags, stack, parent_tid, tls, child_tid, _] = *args;
     let flags = u32::try_from(flags).map_err(|_| Errno::EINVAL)?;
-    let set = |flag| flags & flag != 0;
-    let options =
-        raw::CLONE_SETTLS | raw::CLONE_PARENT_SETTID | raw::CLONE_CHILD_SETTID | raw::CLONE_CHILD_CLEARTID;
-    let spawn = raw::CLONE_VM | raw::CLONE_VFORK;
-    let exit_signal = flags & raw::CSIGNAL;
-    let shared = flags & !raw::CSIGNAL & !options;
-    // Without CLONE_VM, CLONE_VFORK only says that the parent would wait for the child's exec.
-    let fork = [0, raw::CLONE_VFORK, spawn].contains(&shared);
-    if !fork || ![0, raw::SIGCHLD].contains(&exit_signal) {
+    request(flags & !raw::CSIGNAL, flags & raw::CSIGNAL, stack, tls, [parent_tid, child_tid])
+}
+
+/// Checks the arguments of clone3.
+///
+/// # Errors
+/// `EINVAL`, as above.
+pub fn check3(args: &Clone3) -> Result<Request> {
+    let [flags, _, child_tid, parent_tid, exit_signal, stack, stack_bytes, tls] = *args;
+    let forget_handlers = flags & raw::CLONE_CLEAR_SIGHAND != 0;
+    let flags = u32::try_from(flags & !raw::CLONE_CLEAR_SIGHAND).map_err(|_| Errno::EINVAL)?;
+    let signal = u32::try_from(exit_signal).map_err(|_| Errno::EINVAL)?;
+    let detached = flags & (raw::CSIGNAL | raw::CLONE_DETACHED) != 0;
+    if detached || (stack == 0) != (stack_bytes == 0) {
         return Err(Errno::EINVAL);
     }
-    Ok(CloneFlags {
-        set_tls: set(raw::CLONE_SETTLS),
-        parent_set_tid: set(raw::CLONE_PARENT_SETTID),
-        child_set_tid: set(raw::CLONE_CHILD_SETTID),
+    let top = stack.checked_add(stack_bytes).ok_or(Errno::EINVAL)?;
+    let request = request(flags, signal, top, tls, [parent_tid, child_tid])?;
+    if request.thread && forget_handlers {
+        return Err(Errno::EINVAL);
+    }
+    Ok(Request { forget_handlers, ..request })
+}
+
+fn request(
+    flags: u32,
+    exit_signal: u32,
+    stack: u64,
+    tls: u64,
+    [parent_tid, child_tid]: [u64; 2],
+) -> Result<Request> {
+    let set = |flag| flags & flag != 0;
+    let shared = flags & !OPTIONS & !VAIN;
+    let thread = shared == THREAD;
+    let spawn = raw::CLONE_VM | raw::CLONE_VFORK;
+    if !thread && ![0, raw::CLONE_VFORK, spawn].contains(&shared) || exit_signal > MAX {
+        return Err(Errno::EINVAL);
+    }
+    let at = |flag, addr: u64| if set(flag) { addr as usize } else { 0 };
+    Ok(Request {
+        thread,
+        vfork: shared == spawn,
+        wait: shared == raw::CLONE_VFORK,
+        stack: (stack != 0).then_some(stack),
+        tls: set(raw::CLONE_SETTLS).then_some(tls),
+        set_parent_tid: at(raw::CLONE_PARENT_SETTID, parent_tid),
+        set_child_tid: at(raw::CLONE_CHILD_SETTID, child_tid),
+        clear_child_tid: at(raw::CLONE_CHILD_CLEARTID, child_tid),
+        exit_signal: if thread { 0 } else { exit_signal },
+        forget_handlers: false,
     })
 }
 
@@ -50,29 +84,64 @@ pub fn check(flags: u64) -> Result<CloneFlags> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn forks_of_the_usual_c_libraries() {
-        let plain = CloneFlags { set_tls: false, parent_set_tid: false, child_set_tid: false };
-        assert_eq!(check(17), Ok(plain)); // musl fork, vfork of old
-        assert_eq!(check(0), Ok(plain));
-        assert_eq!(check(0x0120_0011), Ok(CloneFlags { child_set_tid: true, ..plain })); // glibc fork
-        assert_eq!(check(0x4111), Ok(plain)); // posix_spawn
-        assert_eq!(check(0x4011), Ok(plain)); // vfork without shared memory
-        assert!(check(0x0018_0011).unwrap().set_tls && check(0x0018_0011).unwrap().parent_set_tid);
+    const PARENT: u64 = 0x100;
+    const TLS: u64 = 0x200;
+    const CHILD: u64 = 0x300;
+
+    fn clone(flags: u64) -> Result<Request> {
+        check(&[flags, 0, PARENT, TLS, CHILD, 0])
     }
 
     #[test]
-    fn threads_and_namespaces_are_refused() {
+    fn forks_of_the_usual_c_libraries() {
+        let plain = Request { exit_signal: raw::SIGCHLD, ..Request::default() };
+        assert_eq!(clone(17), Ok(plain)); // musl fork, vfork of old
+        assert_eq!(clone(0), Ok(Request::default()));
+        let glibc = Request { set_child_tid: CHILD as usize, clear_child_tid: CHILD as usize, ..plain };
+        assert_eq!(clone(0x0120_0011), Ok(glibc));
+        assert_eq!(clone(0x4111), Ok(Request { vfork: true, ..plain })); // posix_spawn
+        assert_eq!(clone(0x4011), Ok(Request { wait: true, ..plain }));
+    }
+
+    #[test]
+    fn threads_of_the_usual_c_libraries() {
+        let thread = Request {
+            thread: true,
+            stack: Some(0x9000),
+            tls: Some(TLS),
+            set_parent_tid: PARENT as usize,
+            clear_child_tid: CHILD as usize,
+            ..Request::default()
+        };
+        let musl = 0x007d_0f00;
+        assert_eq!(check(&[musl, 0x9000, PARENT, TLS, CHILD, 0]), Ok(thread));
+        let glibc = [0x003d_0f00, 0, CHILD, PARENT, 0, 0x1000, 0x8000, TLS];
+        assert_eq!(check3(&glibc), Ok(thread));
+        let clear = raw::CLONE_CLEAR_SIGHAND;
+        assert_eq!(check3(&[0x003d_0f00 | clear, 0, 0, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
+        assert!(check3(&[clear, 0, 0, 0, 17, 0, 0, 0]).unwrap().forget_handlers);
+    }
+
+    #[test]
+    fn what_lies_in_between_is_refused() {
         for flags in [
             u64::from(raw::CLONE_VM) | 17,
-            0x003d_0f00, // pthread_create
+            u64::from(raw::CLONE_THREAD) | 17,
             u64::from(raw::CLONE_FILES) | 17,
             u64::from(raw::CLONE_NEWPID) | 17,
             u64::from(raw::CLONE_PARENT) | 17,
-            10, // exit signal SIGUSR1
+            65,
             1 << 32 | 17,
         ] {
-            assert_eq!(check(flags), Err(Errno::EINVAL), "{flags:#x}");
+            assert_eq!(clone(flags), Err(Errno::EINVAL), "{flags:#x}");
+        }
+        for args in [
+            [17, 0, 0, 0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 65, 0, 0, 0],
+            [0, 0, 0, 0, 17, 0x1000, 0, 0],
+            [0, 0, 0, 0, 17, 0x1000, u64::MAX, 0],
+        ] {
+            assert_eq!(check3(&args), Err(Errno::EINVAL), "{args:x?}");
         }
     }
 }

@@ -14,6 +14,12 @@ const PATH_MAX: usize = 4096;
 /// execve(path, argv, envp). A null `argv` or `envp` is an empty list, and a program without arguments gets an empty one
 /// for its name, as in Linux (fs/exec.c, do_execveat_common): programs rely on argv[0].
 pub fn execve(args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
+    execute(args, frame)?;
+    exec::settle();
+    Ok(0)
+}
+
+fn execute(args: &[u64; 6], frame: &mut TrapFrame) -> Result<()> {
     let mut path = Vec::new();
     path.try_reserve_exact(PATH_MAX)?;
     path.resize(PATH_MAX, 0);
@@ -28,8 +34,7 @@ pub fn execve(args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
         argv.finish_last()?;
     }
     let envp = copy_strings(args[2], &mut budget)?;
-    exec::exec(&path, &argv, &envp, frame)?;
-    Ok(0)
+    exec::exec(&path, &argv, &envp, frame)
 }
 
 /// Copies a null-terminated array of strings in, which may cost up to `budget` bytes.

@@ -17,6 +17,8 @@ mod exec;
 #[cfg(target_os = "none")]
 pub mod file;
 #[cfg(target_os = "none")]
+mod futex;
+#[cfg(target_os = "none")]
 mod mem;
 #[cfg(target_os = "none")]
 mod poll;

@@ -1,40 +1,50 @@
-//! System calls about processes.
+//! System calls about processes and threads.
 
 use linux_raw_sys::general as raw;
 
-use super::clone_args;
+use super::clone_args::{self, Clone3};
 use super::user_ptr::UserPtr;
 use crate::arch::TrapFrame;
 use crate::errno::{Errno, Result};
-use crate::proc::fork::{self, Differences};
-use crate::proc::{self, Pid, Which, exit as end};
+use crate::proc::exit::{self as end, How};
+use crate::proc::{self, Changes, Pid, Which, fork, session};
 
-/// clone(flags, stack, parent_tid, tls, child_tid), as far as it is fork; see `clone_args.rs`.
+/// clone(flags, stack, parent_tid, tls, child_tid); see `clone_args.rs`.
 pub fn clone(args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
-    let [flags, stack, parent_tid, tls, child_tid, _] = *args;
-    let flags = clone_args::check(flags)?;
-    let child = fork::fork(
-        frame,
-        Differences {
-            stack: (stack != 0).then_some(stack),
-            tls: flags.set_tls.then_some(tls),
-            set_child_tid: if flags.child_set_tid { child_tid as usize } else { 0 },
-        },
-    )?;
-    if flags.parent_set_tid {
-        // The child exists, so there is no way to fail: Linux ignores a bad address too (kernel/fork.c).
-        let _ = UserPtr::new(parent_tid).write(child.get());
-    }
+    let child = fork::clone(frame, &clone_args::check(args)?)?;
     Ok(child.get() as usize)
 }
 
-/// exit(code) and exit_group(code), which are the same without threads.
+/// clone3(args, size). What a larger structure holds behind the known part must be 0.
+pub fn clone3(args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
+    const LIMIT: u64 = 4096;
+    let known = size_of::<Clone3>() as u64;
+    if args[1] < known {
+        return Err(Errno::EINVAL);
+    }
+    if args[1] > LIMIT {
+        return Err(Errno::E2BIG);
+    }
+    for at in (known..args[1]).step_by(8).filter(|at| at + 8 <= args[1]) {
+        if UserPtr::<u64>::new(args[0].wrapping_add(at)).read()? != 0 {
+            return Err(Errno::E2BIG);
+        }
+    }
+    let child = fork::clone(frame, &clone_args::check3(&UserPtr::new(args[0]).read()?)?)?;
+    Ok(child.get() as usize)
+}
+
+/// exit(code): the thread.
 pub fn exit(args: &[u64; 6]) -> Result<usize> {
     end::exit(args[0] as u32)
 }
 
-/// wait4(pid, status, options, rusage). There are no process groups: pid 0 is any child, and less than -1 is none.
-/// Nothing stops or continues, so WUNTRACED and WCONTINUED are accepted without effect.
+/// exit_group(code): the process.
+pub fn exit_group(args: &[u64; 6]) -> Result<usize> {
+    end::exit_group(args[0] as u32)
+}
+
+/// wait4(pid, status, options, rusage).
 pub fn wait4(args: &[u64; 6]) -> Result<usize> {
     let [pid, status, options, rusage, ..] = *args;
     let options = options as u32;
@@ -44,20 +54,82 @@ pub fn wait4(args: &[u64; 6]) -> Result<usize> {
         return Err(Errno::EINVAL);
     }
     let which = match pid as i32 {
-        -1 | 0 => Which::Any,
+        -1 => Which::Any,
+        0 => Which::Group(session::own_group()),
         i32::MIN => return Err(Errno::ESRCH),
-        pid => Which::Pid(u32::try_from(pid).ok().and_then(Pid::new).ok_or(Errno::ECHILD)?),
+        group @ ..-1 => Which::Group(child_number(-group)?),
+        pid => Which::Pid(child_number(pid)?),
     };
-    let Some(child) = end::wait(which, options & raw::WNOHANG != 0)? else { return Ok(0) };
+    let changes = Changes {
+        ended: true,
+        stopped: options & raw::WUNTRACED != 0,
+        continued: options & raw::WCONTINUED != 0,
+    };
+    let how = How { changes, nohang: options & raw::WNOHANG != 0, keep: false };
+    let Some(child) = end::wait(which, how)? else { return Ok(0) };
     UserPtr::new(status).write_if_wanted(child.status)?;
-    UserPtr::new(rusage).write_if_wanted([0u64; size_of::<raw::rusage>() / 8])?; // nothing is accounted
+    UserPtr::new(rusage).write_if_wanted(NO_USAGE)?;
     Ok(child.pid.get() as usize)
 }
 
-/// getpid, gettid and set_tid_address: without threads the number is the same, and nobody waits for the address to be
-/// cleared (see `clone_args.rs`).
+/// A `struct rusage` that says nothing: what processes use is not accounted.
+const NO_USAGE: [u64; size_of::<raw::rusage>() / 8] = [0; size_of::<raw::rusage>() / 8];
+
+fn child_number(pid: i32) -> Result<Pid> {
+    u32::try_from(pid).ok().and_then(Pid::new).ok_or(Errno::ECHILD)
+}
+
+/// waitid(idtype, id, info, options, rusage).
+pub fn waitid(args: &[u64; 6]) -> Result<usize> {
+    let [kind, id, info, options, rusage, _] = *args;
+    let options = options as u32;
+    let wanted = raw::WEXITED | raw::WSTOPPED | raw::WCONTINUED;
+    let known = wanted | raw::WNOHANG | raw::WNOWAIT | raw::__WNOTHREAD | raw::__WCLONE | raw::__WALL;
+    if options & !known != 0 || options & wanted == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let which = match (kind as u32, id as i32) {
+        (raw::P_ALL, _) => Which::Any,
+        (raw::P_PID, 1..) => Which::Pid(child_number(id as i32)?),
+        (raw::P_PGID, 0) => Which::Group(session::own_group()),
+        (raw::P_PGID, 1..) => Which::Group(child_number(id as i32)?),
+        _ => return Err(Errno::EINVAL),
+    };
+    let changes = Changes {
+        ended: options & raw::WEXITED != 0,
+        stopped: options & raw::WSTOPPED != 0,
+        continued: options & raw::WCONTINUED != 0,
+    };
+    let how = How { changes, nohang: options & raw::WNOHANG != 0, keep: options & raw::WNOWAIT != 0 };
+    let found = end::wait(which, how)?;
+    let [signal, code, pid, value] = match &found {
+        Some(child) => {
+            let told = child.info();
+            [told.signal, told.code as u32, child.pid.get(), told.rest[1] as u32]
+        }
+        None => [0; 4],
+    };
+    // Linux writes just these, too (kernel/exit.c, waitid).
+    let info = UserPtr::<u32>::new(info);
+    if !info.is_null() {
+        for (index, word) in [signal, 0, code, 0, pid, 0, value].into_iter().enumerate() {
+            info.at(index).write(word)?;
+        }
+    }
+    if found.is_some() {
+        UserPtr::new(rusage).write_if_wanted(NO_USAGE)?;
+    }
+    Ok(0)
+}
+
+/// getpid().
 pub fn getpid(_: &[u64; 6]) -> Result<usize> {
     Ok(proc::current_pid() as usize)
+}
+
+/// gettid().
+pub fn gettid(_: &[u64; 6]) -> Result<usize> {
+    Ok(proc::current_tid() as usize)
 }
 
 /// getppid().
@@ -65,13 +137,113 @@ pub fn getppid(_: &[u64; 6]) -> Result<usize> {
     Ok(proc::parent_pid() as usize)
 }
 
-/// set_robust_list(head, len): without shared memory locks of threads there is nothing to clean up.
+/// set_tid_address(address): where the end of the thread is told. Returns the thread's number.
+pub fn set_tid_address(args: &[u64; 6]) -> Result<usize> {
+    proc::set_clear_child_tid(args[0] as usize);
+    gettid(args)
+}
+
+/// set_robust_list(head, len).
 pub fn set_robust_list(args: &[u64; 6]) -> Result<usize> {
-    if args[1] as usize == size_of::<raw::robust_list_head>() { Ok(0) } else { Err(Errno::EINVAL) }
+    if args[1] as usize != size_of::<raw::robust_list_head>() {
+        return Err(Errno::EINVAL);
+    }
+    proc::set_robust_list(args[0] as usize);
+    Ok(0)
 }
 
 /// sched_yield().
 pub fn sched_yield(_: &[u64; 6]) -> Result<usize> {
     proc::yield_now();
     Ok(0)
+}
+
+/// A process number that may be 0, for the caller.
+fn number_or_own(arg: u64) -> Result<Option<Pid>> {
+    match arg as i32 {
+        0 => Ok(None),
+        number => u32::try_from(number).ok().and_then(Pid::new).map(Some).ok_or(Errno::ESRCH),
+    }
+}
+
+/// setpgid(pid, pgid).
+pub fn setpgid(args: &[u64; 6]) -> Result<usize> {
+    if (args[1] as i32) < 0 {
+        return Err(Errno::EINVAL);
+    }
+    let pgid = number_or_own(args[1]).map_err(|_| Errno::EPERM)?;
+    session::set_group(number_or_own(args[0])?, pgid).map(|()| 0)
+}
+
+/// getpgid(pid).
+pub fn getpgid(args: &[u64; 6]) -> Result<usize> {
+    Ok(session::group_and_session(number_or_own(args[0])?)?.0 as usize)
+}
+
+/// getsid(pid).
+pub fn getsid(args: &[u64; 6]) -> Result<usize> {
+    Ok(session::group_and_session(number_or_own(args[0])?)?.1 as usize)
+}
+
+/// setsid().
+pub fn setsid(_: &[u64; 6]) -> Result<usize> {
+    Ok(session::create()?.get() as usize)
+}
+
+/// getrusage(who, usage).
+pub fn getrusage(args: &[u64; 6]) -> Result<usize> {
+    if !(-1..=1).contains(&(args[0] as i32)) {
+        return Err(Errno::EINVAL);
+    }
+    UserPtr::new(args[1]).write(NO_USAGE)?;
+    Ok(0)
+}
+
+/// times(buffer): returns ticks since boot; the times that processes used are not accounted.
+pub fn times(args: &[u64; 6]) -> Result<usize> {
+    UserPtr::new(args[0]).write_if_wanted([0u64; 4])?;
+    Ok((crate::arch::time::now_ns() / 10_000_000) as usize)
+}
+
+/// Options of prctl (Linux: include/uapi/linux/prctl.h).
+const PR_GET_DUMPABLE: u32 = 3;
+const PR_SET_DUMPABLE: u32 = 4;
+const PR_GET_KEEPCAPS: u32 = 7;
+const PR_SET_NAME: u32 = 15;
+const PR_GET_NAME: u32 = 16;
+const PR_SET_TIMERSLACK: u32 = 29;
+const PR_GET_TIMERSLACK: u32 = 30;
+const PR_SET_NO_NEW_PRIVS: u32 = 38;
+const PR_GET_NO_NEW_PRIVS: u32 = 39;
+
+/// prctl(option, ...): the name, and what is as it is.
+pub fn prctl(args: &[u64; 6]) -> Result<usize> {
+    match args[0] as u32 {
+        PR_SET_NAME => {
+            let name = read_name(args[1])?;
+            proc::set_name(&name);
+            Ok(0)
+        }
+        PR_GET_NAME => {
+            UserPtr::new(args[1]).write(proc::name())?;
+            Ok(0)
+        }
+        PR_GET_DUMPABLE => Ok(1),
+        PR_SET_DUMPABLE if args[1] <= 1 => Ok(0),
+        PR_GET_NO_NEW_PRIVS | PR_GET_KEEPCAPS | PR_GET_TIMERSLACK => Ok(0),
+        PR_SET_NO_NEW_PRIVS if args[1] == 1 => Ok(0),
+        PR_SET_TIMERSLACK => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Up to 15 bytes of a name, and a NUL.
+fn read_name(at: u64) -> Result<[u8; 16]> {
+    let mut name = [0; 16];
+    match crate::arch::uaccess::strncpy_from_user(&mut name, at as usize) {
+        Ok(_) | Err(Errno::ENAMETOOLONG) => {}
+        Err(error) => return Err(error),
+    }
+    name[15] = 0;
+    Ok(name)
 }

@@ -13,6 +13,83 @@ pub fn root(_: &[u64; 6]) -> Result<usize> {
     Ok(0)
 }
 
+/// getresuid and getresgid(real, effective, saved).
+pub fn all_root(args: &[u64; 6]) -> Result<usize> {
+    args[..3].iter().try_for_each(|at| UserPtr::new(*at).write(0u32))?;
+    Ok(0)
+}
+
+/// setuid and its kin: everybody stays root. -1 means no change to those that take several.
+pub fn stay_root(args: &[u64; 6]) -> Result<usize> {
+    if [0, -1].contains(&(args[0] as i32)) { Ok(0) } else { Err(Errno::EPERM) }
+}
+
+/// getgroups(size, list): root is in its own group only.
+pub fn getgroups(args: &[u64; 6]) -> Result<usize> {
+    match args[0] as i32 {
+        0 => {}
+        1.. => UserPtr::new(args[1]).write(0u32)?,
+        _ => return Err(Errno::EINVAL),
+    }
+    Ok(1)
+}
+
+/// sched_getscheduler(pid): the ordinary policy.
+pub fn sched_getscheduler(_: &[u64; 6]) -> Result<usize> {
+    Ok(0)
+}
+
+/// sched_getparam(pid, param): the ordinary policy has priority 0.
+pub fn sched_getparam(args: &[u64; 6]) -> Result<usize> {
+    UserPtr::new(args[1]).write(0u32)?;
+    Ok(0)
+}
+
+/// sched_get_priority_max and _min(policy).
+pub fn sched_priority(args: &[u64; 6], realtime: usize) -> Result<usize> {
+    match args[0] as u32 {
+        raw::SCHED_FIFO | raw::SCHED_RR => Ok(realtime),
+        raw::SCHED_NORMAL | raw::SCHED_BATCH | raw::SCHED_IDLE => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// getpriority(which, who): as nice as anybody. The system call returns 20 minus that.
+pub fn getpriority(_: &[u64; 6]) -> Result<usize> {
+    Ok(20)
+}
+
+/// getcpu(cpu, node).
+pub fn getcpu(args: &[u64; 6]) -> Result<usize> {
+    UserPtr::new(args[0]).write_if_wanted(0u32)?;
+    UserPtr::new(args[1]).write_if_wanted(0u32)?;
+    Ok(0)
+}
+
+/// personality(persona): Linux's, and -1 asks for it.
+pub fn personality(args: &[u64; 6]) -> Result<usize> {
+    if [0, u32::MAX].contains(&(args[0] as u32)) { Ok(0) } else { Err(Errno::EINVAL) }
+}
+
+/// Words in a `struct sysinfo`.
+const SYSINFO_WORDS: usize = 14;
+
+/// sysinfo(info): uptime, memory and processes, in units of a byte.
+pub fn sysinfo(args: &[u64; 6]) -> Result<usize> {
+    let mm = crate::mm();
+    let swap = mm.swap.usage();
+    let mut words = [0u64; SYSINFO_WORDS];
+    words[0] = arch::time::now_ns() / 1_000_000_000;
+    words[4] = mm.total_pages() * paging::PAGE_SIZE;
+    words[5] = mm.free_pages() * paging::PAGE_SIZE;
+    words[8] = swap.total as u64 * paging::PAGE_SIZE;
+    words[9] = (swap.total - swap.used) as u64 * paging::PAGE_SIZE;
+    words[10] = u64::from(proc::count());
+    words[13] = 1;
+    UserPtr::new(args[0]).write(words)?;
+    Ok(0)
+}
+
 /// sched_setscheduler, sched_setaffinity: there is one policy and one CPU, and a hint that is not followed does no harm.
 pub fn accepted(_: &[u64; 6]) -> Result<usize> {
     Ok(0)

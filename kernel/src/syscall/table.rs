@@ -2,9 +2,10 @@
 
 use linux_raw_sys::general::*;
 
-use super::{event, exec, file, mem, poll, proc, signal, socket, system, time, unknown};
+use super::{event, exec, file, futex, mem, poll, proc, signal, socket, system, time, unknown};
 use crate::arch::TrapFrame;
-use crate::errno::Result;
+use crate::errno::{Errno, Result};
+use crate::proc::deliver;
 
 /// Executes the system call that the EL0 registers in `frame` ask for.
 pub fn dispatch(frame: &mut TrapFrame) {
@@ -12,7 +13,12 @@ pub fn dispatch(frame: &mut TrapFrame) {
     let number = frame.x[8] as u32;
     frame.x[0] = match call(number, &[a0, a1, a2, a3, a4, a5], frame) {
         Ok(value) => value as u64,
-        Err(error) => error.to_ret(),
+        Err(error) => {
+            if error == Errno::EINTR {
+                deliver::interrupted(number, a0);
+            }
+            error.to_ret()
+        }
     };
 }
 
@@ -20,31 +26,62 @@ pub fn dispatch(frame: &mut TrapFrame) {
 #[allow(non_upper_case_globals)] // `__NR_clone` is what Linux calls it
 fn call(number: u32, args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
     match number {
-        // Processes.
+        // Processes and threads.
         __NR_clone => proc::clone(args, frame),
+        __NR_clone3 => proc::clone3(args, frame),
         __NR_execve => exec::execve(args, frame),
         __NR_exit => proc::exit(args),
-        __NR_exit_group => proc::exit(args),
+        __NR_exit_group => proc::exit_group(args),
         __NR_wait4 => proc::wait4(args),
+        __NR_waitid => proc::waitid(args),
         __NR_getpid => proc::getpid(args),
-        __NR_gettid => proc::getpid(args),
+        __NR_gettid => proc::gettid(args),
         __NR_getppid => proc::getppid(args),
-        __NR_set_tid_address => proc::getpid(args),
+        __NR_set_tid_address => proc::set_tid_address(args),
         __NR_set_robust_list => proc::set_robust_list(args),
+        __NR_futex => futex::futex(args),
+        __NR_setpgid => proc::setpgid(args),
+        __NR_getpgid => proc::getpgid(args),
+        __NR_getsid => proc::getsid(args),
+        __NR_setsid => proc::setsid(args),
+        __NR_prctl => proc::prctl(args),
+        __NR_getrusage => proc::getrusage(args),
+        __NR_times => proc::times(args),
         __NR_getuid | __NR_geteuid | __NR_getgid | __NR_getegid => system::root(args),
+        __NR_getresuid | __NR_getresgid => system::all_root(args),
+        __NR_setuid | __NR_setgid | __NR_setreuid | __NR_setregid => system::stay_root(args),
+        __NR_setresuid | __NR_setresgid => system::stay_root(args),
+        __NR_getgroups => system::getgroups(args),
+        __NR_setgroups => system::accepted(args),
 
         // Scheduling.
         __NR_sched_yield => proc::sched_yield(args),
         __NR_sched_setscheduler => system::accepted(args),
+        __NR_sched_getscheduler => system::sched_getscheduler(args),
+        __NR_sched_getparam => system::sched_getparam(args),
+        __NR_sched_get_priority_max => system::sched_priority(args, 99),
+        __NR_sched_get_priority_min => system::sched_priority(args, 1),
         __NR_sched_setaffinity => system::accepted(args),
         __NR_sched_getaffinity => system::sched_getaffinity(args),
+        __NR_getpriority => system::getpriority(args),
+        __NR_setpriority => system::accepted(args),
+        __NR_getcpu => system::getcpu(args),
 
         // Signals.
         __NR_kill => signal::kill(args),
         __NR_tkill => signal::tkill(args),
         __NR_tgkill => signal::tgkill(args),
+        __NR_rt_sigqueueinfo => signal::rt_sigqueueinfo(args),
+        __NR_rt_tgsigqueueinfo => signal::rt_tgsigqueueinfo(args),
         __NR_rt_sigaction => signal::rt_sigaction(args),
         __NR_rt_sigprocmask => signal::rt_sigprocmask(args),
+        __NR_rt_sigpending => signal::rt_sigpending(args),
+        __NR_rt_sigsuspend => signal::rt_sigsuspend(args),
+        __NR_rt_sigtimedwait => signal::rt_sigtimedwait(args),
+        __NR_rt_sigreturn => signal::rt_sigreturn(frame),
+        __NR_sigaltstack => signal::sigaltstack(args, frame),
+        __NR_setitimer => time::setitimer(args),
+        __NR_getitimer => time::getitimer(args),
 
         // Memory.
         __NR_mmap => mem::mmap(args),
@@ -55,6 +92,7 @@ fn call(number: u32, args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
         __NR_brk => mem::brk(args),
 
         // Time.
+        __NR_restart_syscall => time::restart_syscall(args),
         __NR_nanosleep => time::nanosleep(args),
         __NR_clock_nanosleep => time::clock_nanosleep(args),
         __NR_clock_gettime => time::clock_gettime(args),
@@ -156,6 +194,8 @@ fn call(number: u32, args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
 
         // The system.
         __NR_uname => system::uname(args),
+        __NR_sysinfo => system::sysinfo(args),
+        __NR_personality => system::personality(args),
         __NR_getrandom => system::getrandom(args),
         __NR_prlimit64 => system::prlimit64(args),
         __NR_reboot => system::reboot(args),

@@ -3,28 +3,95 @@
 use super::clock::{check_clock, from_timespec, to_timespec};
 use super::user_ptr::UserPtr;
 use crate::arch::time::{frequency_hz, now_ns};
-use crate::errno::Result;
-use crate::proc;
+use crate::errno::{Errno, Result};
+use crate::proc::{self, Restart};
 
 /// The wake-up time given is one of the clock's, not a distance from now.
 const TIMER_ABSTIME: u64 = 1;
 
-fn sleep(request: u64, absolute: bool) -> Result<usize> {
-    let ns = from_timespec(UserPtr::new(request).read()?)?;
-    // Only death interrupts a sleep, so nobody is left to read how much of it remained.
-    proc::sleep_until(if absolute { ns } else { now_ns().saturating_add(ns).min(u64::MAX - 1) })?;
+/// Sleeps until `deadline`; after an interruption without a handler restart_syscall goes on. `remaining` is where the
+/// rest of the time is written then (0: nowhere).
+fn sleep_until(deadline: u64, remaining: u64) -> Result<usize> {
+    proc::sleep_until(deadline).inspect_err(|_| {
+        proc::set_restart(Restart::Sleep { deadline, remaining });
+        // That the time cannot be written is no reason to sleep less or more.
+        let _ = UserPtr::new(remaining).write_if_wanted(to_timespec(deadline.saturating_sub(now_ns())));
+    })?;
     Ok(0)
+}
+
+fn sleep(request: u64, absolute: bool, remaining: u64) -> Result<usize> {
+    let ns = from_timespec(UserPtr::new(request).read()?)?;
+    match absolute {
+        true => sleep_until(ns, 0),
+        false => sleep_until(now_ns().saturating_add(ns).min(u64::MAX - 1), remaining),
+    }
 }
 
 /// nanosleep(request, remaining).
 pub fn nanosleep(args: &[u64; 6]) -> Result<usize> {
-    sleep(args[0], false)
+    sleep(args[0], false, args[1])
 }
 
 /// clock_nanosleep(clock, flags, request, remaining).
 pub fn clock_nanosleep(args: &[u64; 6]) -> Result<usize> {
     check_clock(args[0])?;
-    sleep(args[2], args[1] & TIMER_ABSTIME != 0)
+    sleep(args[2], args[1] & TIMER_ABSTIME != 0, args[3])
+}
+
+/// restart_syscall(): goes on with the wait that a signal without a handler has interrupted.
+pub fn restart_syscall(_: &[u64; 6]) -> Result<usize> {
+    match proc::take_restart() {
+        Restart::Nothing => Err(Errno::EINTR),
+        Restart::Sleep { deadline, remaining } => sleep_until(deadline, remaining),
+        Restart::Futex(wait) => super::futex::sleep(wait),
+    }
+}
+
+/// An interval timer: interval, then time left, each in seconds and microseconds.
+type Itimerval = [i64; 4];
+
+fn from_timeval([seconds, micros]: [i64; 2]) -> Result<u64> {
+    if !(0..1_000_000).contains(&micros) {
+        return Err(Errno::EINVAL);
+    }
+    from_timespec([seconds, micros * 1000])
+}
+
+fn to_itimerval([at, interval]: [u64; 2]) -> Itimerval {
+    let left = match at {
+        u64::MAX => 0,
+        // One that is just going off has time left, as otherwise it would not be set.
+        at => at.saturating_sub(now_ns()).max(1000),
+    };
+    let ([interval_s, interval_ns], [left_s, left_ns]) = (to_timespec(interval), to_timespec(left));
+    [interval_s, interval_ns / 1000, left_s, left_ns / 1000]
+}
+
+/// setitimer(which, new, old): ITIMER_REAL only, as CPU time is not accounted.
+pub fn setitimer(args: &[u64; 6]) -> Result<usize> {
+    if args[0] as u32 != linux_raw_sys::general::ITIMER_REAL {
+        return Err(Errno::EINVAL);
+    }
+    let new = UserPtr::<Itimerval>::new(args[1]);
+    let [interval_s, interval_us, left_s, left_us] = if new.is_null() { [0; 4] } else { new.read()? };
+    let (interval, left) = (from_timeval([interval_s, interval_us])?, from_timeval([left_s, left_us])?);
+    let at = if left == 0 { u64::MAX } else { now_ns().saturating_add(left).min(u64::MAX - 1) };
+    let old = proc::set_alarm([at, interval]);
+    UserPtr::new(args[2]).write_if_wanted(to_itimerval(old))?;
+    Ok(0)
+}
+
+/// getitimer(which, value).
+pub fn getitimer(args: &[u64; 6]) -> Result<usize> {
+    match args[0] as u32 {
+        linux_raw_sys::general::ITIMER_REAL => UserPtr::new(args[1]).write(to_itimerval(proc::alarm()))?,
+        linux_raw_sys::general::ITIMER_VIRTUAL | linux_raw_sys::general::ITIMER_PROF => {
+            UserPtr::new(args[1]).write([0i64; 4])?;
+        }
+        _ => return Err(Errno::EINVAL),
+    }
+    Ok(0)
 }
 
 /// clock_gettime(clock, time).

@@ -6,6 +6,7 @@
 //! - [`image`]: where the program's own segments are (no assembly, but the linker script's symbols);
 //! - [`fork`]: the timed fork and the fork that leaves the parent's stack alone;
 //! - [`marker`]: marks for whoever watches the machine from outside;
+//! - [`thread`]: clones that start on a stack of their own;
 //! - [`registers`]: what tests need to see of the register file and to provoke of faults.
 
 pub mod counter;
@@ -15,3 +16,4 @@ pub mod marker;
 pub mod registers;
 pub mod start;
 pub mod syscall;
+pub mod thread;

@@ -8,7 +8,9 @@ pub mod event;
 pub mod file;
 pub mod memory;
 pub mod process;
+pub mod signal;
 pub mod system;
+pub mod thread;
 pub mod time;
 pub mod tree;
 

@@ -26,14 +26,38 @@ pub mod signal {
     pub const SIGPIPE: u32 = linux::SIGPIPE;
     /// Polite request to end.
     pub const SIGTERM: u32 = linux::SIGTERM;
+    /// For the program's own use.
+    pub const SIGUSR1: u32 = linux::SIGUSR1;
+    /// For the program's own use.
+    pub const SIGUSR2: u32 = linux::SIGUSR2;
+    /// A timer has run out.
+    pub const SIGALRM: u32 = linux::SIGALRM;
+    /// A child has ended, stopped or goes on.
+    pub const SIGCHLD: u32 = linux::SIGCHLD;
+    /// Go on.
+    pub const SIGCONT: u32 = linux::SIGCONT;
+    /// Stop, not to be caught.
+    pub const SIGSTOP: u32 = linux::SIGSTOP;
+    /// Stop, from the terminal.
+    pub const SIGTSTP: u32 = linux::SIGTSTP;
+    /// The session's leader is gone.
+    pub const SIGHUP: u32 = linux::SIGHUP;
 }
 
 /// [`wait_for`]: return at once if no child has ended yet.
 pub const WNOHANG: u32 = linux::WNOHANG;
 
+/// [`wait_for`]: a stop counts.
+pub const WUNTRACED: u32 = linux::WUNTRACED;
+/// [`wait_for`]: that a child goes on counts.
+pub const WCONTINUED: u32 = linux::WCONTINUED;
+
 /// How a child ended, as wait4 reports it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Status(pub u32);
+
+/// The status of a child that goes on.
+pub const CONTINUED: u32 = 0xffff;
 
 impl Status {
     /// The exit status (0 to 255), if the child exited.
@@ -44,7 +68,12 @@ impl Status {
     /// The signal that killed the child, if one did.
     pub fn signalled(self) -> Option<u32> {
         let signal = self.0 & 0x7f;
-        (signal != 0 && signal != 0x7f).then_some(signal)
+        (signal != 0 && signal != 0x7f && self.0 != CONTINUED).then_some(signal)
+    }
+
+    /// The signal that stopped the child, if one did.
+    pub fn stopped(self) -> Option<u32> {
+        (self.0 & 0xff == 0x7f).then_some(self.0 >> 8)
     }
 
     /// The status a shell would show: the exit status, or 128 plus the signal.
@@ -115,6 +144,42 @@ pub fn wait(pid: Pid) -> Result<Status> {
 pub fn kill(pid: Pid, signal: u32) -> Result<()> {
     // SAFETY: touches no memory of ours.
     unsafe { raw(linux::__NR_kill, [pid as usize, signal as usize]) }.map(drop)
+}
+
+/// Puts process `pid` (0: this one) into process group `pgid` (0: of its own number).
+///
+/// # Errors
+/// `EPERM`, `ESRCH`, `EACCES`: see setpgid(2).
+pub fn set_group(pid: Pid, pgid: Pid) -> Result<()> {
+    // SAFETY: touches no memory of ours.
+    unsafe { raw(linux::__NR_setpgid, [pid as usize, pgid as usize]) }.map(drop)
+}
+
+/// The process group of `pid` (0: this one).
+///
+/// # Errors
+/// `ESRCH`.
+pub fn group_of(pid: Pid) -> Result<Pid> {
+    // SAFETY: touches no memory of ours.
+    unsafe { raw(linux::__NR_getpgid, [pid as usize]) }.map(|pid| pid as Pid)
+}
+
+/// The session of `pid` (0: this one).
+///
+/// # Errors
+/// `ESRCH`.
+pub fn session_of(pid: Pid) -> Result<Pid> {
+    // SAFETY: touches no memory of ours.
+    unsafe { raw(linux::__NR_getsid, [pid as usize]) }.map(|pid| pid as Pid)
+}
+
+/// Makes this process the leader of a new session.
+///
+/// # Errors
+/// `EPERM`: it leads a process group.
+pub fn new_session() -> Result<Pid> {
+    // SAFETY: no arguments.
+    unsafe { raw(linux::__NR_setsid, []) }.map(|pid| pid as Pid)
 }
 
 /// Gives the CPU to another process if one is ready.

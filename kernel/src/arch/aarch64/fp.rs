@@ -26,6 +26,26 @@ impl FpState {
     /// What a program starts with.
     pub const ZERO: FpState = FpState { v: [0; 32], fpcr: 0, fpsr: 0 };
 
+    /// The state with these registers.
+    pub fn new(v: [u128; 32], fpcr: u32, fpsr: u32) -> FpState {
+        FpState { v, fpcr: fpcr.into(), fpsr: fpsr.into() }
+    }
+
+    /// V0 to V31.
+    pub fn registers(&self) -> &[u128; 32] {
+        &self.v
+    }
+
+    /// FPCR.
+    pub fn control(&self) -> u32 {
+        self.fpcr as u32
+    }
+
+    /// FPSR.
+    pub fn status(&self) -> u32 {
+        self.fpsr as u32
+    }
+
     /// Stores the CPU's registers here.
     pub fn save(&mut self) {
         // SAFETY: writes exactly this value, which is exclusively borrowed.

@@ -34,11 +34,15 @@ mod registers;
 #[cfg(target_os = "none")]
 mod shared;
 #[cfg(target_os = "none")]
+mod signals;
+#[cfg(target_os = "none")]
 mod splice;
 #[cfg(target_os = "none")]
 mod swap;
 #[cfg(target_os = "none")]
 mod system;
+#[cfg(target_os = "none")]
+mod threads;
 #[cfg(target_os = "none")]
 mod tree;
 
@@ -58,6 +62,8 @@ fn main(args: user::rt::start::Args) -> i32 {
         faults::TESTS,
         pointers::TESTS,
         processes::TESTS,
+        signals::TESTS,
+        threads::TESTS,
         registers::TESTS,
         exec::TESTS,
         files::TESTS,

@@ -1,0 +1,142 @@
+//! What a signal tells about itself: a `siginfo_t` without its unused end.
+//!
+//! ```text
+//!    0  si_signo   4  si_errno   8  si_code   12  nothing
+//!   16  sent:   16 si_pid  20 si_uid  24 si_value
+//!       child:  16 si_pid  20 si_uid  24 si_status  32 si_utime  40 si_stime
+//!       fault:  16 si_addr
+//! ```
+//! (Linux: include/uapi/asm-generic/siginfo.h.) Everybody is user 0.
+
+use super::{SIGCHLD, SIGKILL};
+
+/// Bytes of a `siginfo_t`.
+pub const INFO_BYTES: usize = 128;
+/// Bytes of it that are used.
+pub const USED_BYTES: usize = 48;
+
+/// `si_code`: sent by kill or raise.
+pub const SI_USER: i32 = 0;
+/// `si_code`: sent by the kernel.
+pub const SI_KERNEL: i32 = 0x80;
+/// `si_code`: sent by tkill or tgkill.
+pub const SI_TKILL: i32 = -6;
+/// `si_code` of SIGSEGV: nothing is mapped there.
+pub const SEGV_MAPERR: i32 = 1;
+/// `si_code` of SIGSEGV: the mapping does not permit it.
+pub const SEGV_ACCERR: i32 = 2;
+/// `si_code` of SIGBUS: misaligned.
+pub const BUS_ADRALN: i32 = 1;
+/// `si_code` of SIGBUS: no such physical address, or behind a file's end.
+pub const BUS_ADRERR: i32 = 2;
+/// `si_code` of SIGILL: no such instruction.
+pub const ILL_ILLOPC: i32 = 1;
+/// `si_code` of SIGTRAP: a breakpoint instruction.
+pub const TRAP_BRKPT: i32 = 1;
+/// `si_code` of SIGCHLD: exited.
+pub const CLD_EXITED: i32 = 1;
+/// `si_code` of SIGCHLD: killed by a signal.
+pub const CLD_KILLED: i32 = 2;
+/// `si_code` of SIGCHLD: stopped.
+pub const CLD_STOPPED: i32 = 5;
+/// `si_code` of SIGCHLD: goes on.
+pub const CLD_CONTINUED: i32 = 6;
+
+/// A signal and what it tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Info {
+    /// Its number, 1 to 64.
+    pub signal: u32,
+    /// `si_errno`.
+    pub errno: i32,
+    /// `si_code`: where it comes from.
+    pub code: i32,
+    /// Bytes 16 to 47.
+    pub rest: [u64; 4],
+}
+
+impl Info {
+    /// A signal that says only what it is: from the kernel.
+    pub const fn kernel(signal: u32) -> Info {
+        Info { signal, errno: 0, code: SI_KERNEL, rest: [0; 4] }
+    }
+
+    /// A signal that process `pid` sends, by the call that `code` names.
+    pub const fn sent(signal: u32, code: i32, pid: u32) -> Info {
+        Info { signal, errno: 0, code, rest: [pid as u64, 0, 0, 0] }
+    }
+
+    /// A signal for an exception at the user address `addr`.
+    pub const fn fault(signal: u32, code: i32, addr: usize) -> Info {
+        Info { signal, errno: 0, code, rest: [addr as u64, 0, 0, 0] }
+    }
+
+    /// What has become of child `pid`: `code` is one of the `CLD_`, `value` the exit code or the signal.
+    pub const fn child(code: i32, pid: u32, value: u32) -> Info {
+        Info { signal: SIGCHLD, errno: 0, code, rest: [pid as u64, value as u64, 0, 0] }
+    }
+
+    /// The end of child `pid` with the wait status `status`.
+    pub const fn ended(pid: u32, status: u32) -> Info {
+        match status & 0x7f {
+            0 => Info::child(CLD_EXITED, pid, status >> 8 & 0xff),
+            signal => Info::child(CLD_KILLED, pid, signal),
+        }
+    }
+
+    /// Whether the kernel itself, and not a process, sends it (Linux: `SI_FROMKERNEL`).
+    pub const fn is_from_kernel(&self) -> bool {
+        self.code > 0
+    }
+
+    /// As programs see it.
+    pub fn to_bytes(self) -> [u8; INFO_BYTES] {
+        let mut bytes = [0; INFO_BYTES];
+        bytes[..4].copy_from_slice(&self.signal.to_ne_bytes());
+        bytes[4..8].copy_from_slice(&self.errno.to_ne_bytes());
+        bytes[8..12].copy_from_slice(&self.code.to_ne_bytes());
+        for (to, word) in bytes[16..USED_BYTES].chunks_exact_mut(8).zip(self.rest) {
+            to.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
+
+    /// What a program hands to rt_sigqueueinfo for `signal`.
+    pub fn from_words(signal: u32, words: [u64; USED_BYTES / 8]) -> Info {
+        let [first, second, rest @ ..] = words;
+        Info { signal, errno: (first >> 32) as i32, code: second as i32, rest }
+    }
+}
+
+/// What kills without a word.
+pub const KILL: Info = Info::kernel(SIGKILL);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(bytes: &[u8], at: usize) -> u32 {
+        u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap())
+    }
+
+    #[test]
+    fn fields_are_where_linux_has_them() {
+        let sent = Info::sent(10, SI_TKILL, 77).to_bytes();
+        assert_eq!([0, 4, 8, 16, 20].map(|at| word(&sent, at)), [10, 0, -6i32 as u32, 77, 0]);
+        let ended = Info::ended(5, 0x300).to_bytes();
+        assert_eq!([0, 8, 16, 24].map(|at| word(&ended, at)), [SIGCHLD, 1, 5, 3]);
+        assert_eq!([8, 24].map(|at| word(&Info::ended(5, 9).to_bytes(), at)), [2, 9]);
+        let fault = Info::fault(11, SEGV_MAPERR, 0x1234_5678_9abc).to_bytes();
+        assert_eq!(fault[16..24], 0x1234_5678_9abc_u64.to_ne_bytes());
+        assert!(fault[24..].iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn what_a_program_queues_comes_back() {
+        let info = Info { signal: 40, errno: 3, code: -1, rest: [7, 8, 9, 10] };
+        let bytes = info.to_bytes();
+        let words = core::array::from_fn(|i| u64::from_ne_bytes(bytes[8 * i..8 * i + 8].try_into().unwrap()));
+        assert_eq!(Info::from_words(40, words), info);
+        assert!(!info.is_from_kernel() && Info::kernel(9).is_from_kernel());
+    }
+}
