@@ -57,6 +57,13 @@ pub fn read_byte() -> Option<u8> {
     UART.lock().as_mut()?.read()
 }
 
+/// Has the UART interrupt when a byte has come in.
+pub fn listen() {
+    if let Some(uart) = UART.lock().as_mut() {
+        uart.listen();
+    }
+}
+
 /// Makes `uart` the console.
 pub fn set_uart(uart: Uart) {
     *UART.lock() = Some(uart);

@@ -22,6 +22,7 @@ pub mod proc;
 mod size_classes;
 pub mod symbols;
 pub mod syscall;
+pub mod tty;
 pub mod util;
 
 #[cfg(target_os = "none")]

@@ -196,6 +196,7 @@ fn start_interrupts(platform: &Platform<'_>, timer: core::result::Result<Interru
         Ok((id, Err(error))) => log::error!("timer interrupt {id}: {error:?}"),
         Err(error) => log::error!("no timer: {error:?}"),
     }
+    crate::tty::listen(platform.uart.as_ref().and_then(|uart| uart.interrupt));
 }
 
 fn initramfs(platform: &Platform<'_>) -> &'static [u8] {

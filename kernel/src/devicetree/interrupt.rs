@@ -60,10 +60,20 @@ pub fn visit(root: FdtNode<'_>, place: &Place<'_, '_>, platform: &mut Platform<'
     }
 }
 
+/// The first interrupt of a device. `root` is the tree's root.
+pub fn first(root: FdtNode<'_>, place: &Place<'_, '_>) -> Option<Interrupt> {
+    interrupt(place, cells(root, place)?, 0)
+}
+
+/// Cells of an entry of `interrupts`.
+fn cells(root: FdtNode<'_>, place: &Place<'_, '_>) -> Option<usize> {
+    let controller = by_phandle(root, place.inherited_u32("interrupt-parent")?)?;
+    Some(controller.property("#interrupt-cells")?.value_as::<u32>().ok()? as usize)
+}
+
 /// The timer's interrupts are listed by name, or in this order: secure physical, non-secure physical, virtual.
 fn timer(root: FdtNode<'_>, place: &Place<'_, '_>) -> Option<Timer> {
-    let controller = by_phandle(root, place.inherited_u32("interrupt-parent")?)?;
-    let cells = controller.property("#interrupt-cells")?.value_as::<u32>().ok()? as usize;
+    let cells = cells(root, place)?;
     let position = |name, default| {
         let Some(names) = place.node.property("interrupt-names") else { return Some(default) };
         names.value().split(|&byte| byte == 0).position(|entry| entry == name)

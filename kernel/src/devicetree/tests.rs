@@ -103,6 +103,7 @@ fn virt_with_gicv3() {
     assert_eq!(platform.timer.virt, Some(Interrupt { id: 27, edge: false }));
     assert_eq!(platform.timer.phys, Some(Interrupt { id: 30, edge: false }));
     let uart = platform.uart.clone().unwrap();
+    assert_eq!(uart.interrupt, Some(Interrupt { id: 33, edge: false }));
     assert_eq!(
         (uart.registers, uart.clock_hz, uart.baud),
         (0x900_0000..0x900_1000, Some(24_000_000), 115_200)

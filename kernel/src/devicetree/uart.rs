@@ -6,6 +6,7 @@ use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::{Node, Property};
 
 use super::bus::{Place, by_phandle};
+use super::interrupt::{self, Interrupt};
 
 /// The rate that UARTs run at when nothing says otherwise. Linux: pl011's default console options.
 const DEFAULT_BAUD: u32 = 115_200;
@@ -19,6 +20,8 @@ pub struct Uart {
     pub clock_hz: Option<u32>,
     /// Bits per second on the line.
     pub baud: u32,
+    /// Its interrupt, if the tree says which.
+    pub interrupt: Option<Interrupt>,
     /// Whether /chosen/stdout-path names it.
     chosen: bool,
 }
@@ -59,7 +62,8 @@ pub fn visit(
     let chosen = console.filter(|console| same_node(console.node, place.node));
     if chosen.is_some() || uart.is_none() {
         let baud = chosen.map_or(DEFAULT_BAUD, |console| console.baud);
-        *uart = Some(Uart { registers, clock_hz: clock(root, place), baud, chosen: chosen.is_some() });
+        let (clock_hz, interrupt) = (clock(root, place), interrupt::first(root, place));
+        *uart = Some(Uart { registers, clock_hz, baud, interrupt, chosen: chosen.is_some() });
     }
 }
 

@@ -1,8 +1,8 @@
-//! The console's UART: a PL011, polled.
+//! The console's UART: a PL011. Output is polled.
 
 use core::ptr::NonNull;
 
-use arm_pl011_uart::{DataBits, LineConfig, PL011Registers, Parity, StopBits, UniqueMmioPointer};
+use arm_pl011_uart::{DataBits, Interrupts, LineConfig, PL011Registers, Parity, StopBits, UniqueMmioPointer};
 
 use crate::arch::map_device;
 use crate::devicetree;
@@ -33,6 +33,11 @@ impl Uart {
             let _ = device.enable(line, description.baud, clock_hz);
         }
         Ok(Uart { device })
+    }
+
+    /// Has the UART interrupt while bytes are there to be read.
+    pub fn listen(&mut self) {
+        self.device.set_interrupt_masks(Interrupts::RXI | Interrupts::RTI);
     }
 
     /// Sends bytes, waiting for room.

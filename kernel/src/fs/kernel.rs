@@ -1,13 +1,12 @@
 //! What files see of the kernel: the one implementation of [`Environment`] outside of tests, and the only place where
 //! `fs` calls processes, memory management and the console.
 //!
-//! Locks: a process's memory lock while its VMAs or tables are read, and the tree's inside it for their files' names; the console's input lock, a leaf but for the
-//! console's own, for the moment in which typed bytes are taken over. Neither is held while a call blocks.
+//! Locks: a process's memory lock while its VMAs or tables are read, and the tree's inside it for their files' names. They
+//! are not held while a call blocks.
 
 use core::ops::Range;
 
 use paging::{Event, PAGE_SIZE, Pfn};
-use spin::Mutex;
 
 use super::environment::{Environment, Processes};
 use super::file::OpenFile;
@@ -17,7 +16,6 @@ use super::pinned::Pins;
 use super::procfs;
 use super::sysfs;
 use super::text::{Text, written};
-use super::tty::Tty;
 use crate::errno::{Errno, Result};
 use crate::mm::block_policy::BlockSetting;
 use crate::mm::policy::{Memory, Policy, Setting};
@@ -25,7 +23,7 @@ use crate::mm::space::USER_END;
 use crate::mm::{AddressSpace, Object};
 use crate::proc;
 use crate::util::Ref;
-use crate::{arch, console, syscall};
+use crate::{arch, syscall, tty};
 
 mod process;
 mod system;
@@ -35,8 +33,6 @@ pub struct Kernel;
 
 /// CPUs that run processes.
 const ONLINE_CPUS: usize = 1;
-/// How often the console is looked at while somebody reads it (nanoseconds): the UART raises no interrupt.
-const POLL_NS: u64 = 1_000_000;
 
 impl Kernel {
     /// Pages of memory that nothing uses.
@@ -202,28 +198,12 @@ impl Environment for Kernel {
     }
 
     fn console_write(&self, bytes: &[u8]) {
-        console::write(bytes);
+        // What the background may not write is not written; there is nobody to tell.
+        let _ = tty::write(bytes);
     }
 
     fn console_read(&self, to: &mut [u8], nonblocking: bool) -> Result<usize> {
-        static TTY: Mutex<Tty> = Mutex::new(Tty::new());
-        if to.is_empty() {
-            return Ok(0);
-        }
-        loop {
-            let read = {
-                let mut tty = TTY.lock();
-                while let Some(byte) = console::read_byte() {
-                    tty.typed(byte, console::write);
-                }
-                tty.read(to)
-            };
-            match read {
-                Some(count) => return Ok(count),
-                None if nonblocking => return Err(Errno::EAGAIN),
-                None => proc::sleep_until(arch::time::now_ns() + POLL_NS)?,
-            }
-        }
+        tty::read(to, nonblocking)
     }
 
     fn random(&self, to: &mut [u8]) {

@@ -52,7 +52,6 @@ pub mod text;
 pub mod timer;
 pub mod transfer;
 pub mod tree;
-pub mod tty;
 pub mod unpack;
 mod wait;
 pub mod walk;

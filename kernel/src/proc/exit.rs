@@ -144,6 +144,9 @@ fn end(me: &'static Process, status: u32) -> ! {
     if me.task.alarm.get()[0] != sched::NEVER {
         sched::set_alarm(me.task_ref(), [sched::NEVER, 0]);
     }
+    if me.task.group.sid.get() == me.task.pid() {
+        crate::tty::process_ends(me.task.pid());
+    }
     let files = core::mem::take(&mut *me.files.lock());
     drop(files); // not under the lock: the end of a pipe's last descriptor wakes others
     // Out of the table walker's reach before it is torn down, so that the teardown has no user of the tables to fear.

@@ -157,6 +157,13 @@ pub(super) fn post_to_group(table: &Table, pgid: Pid, info: Info) {
     }
 }
 
+/// Sends `signal` from the kernel to all processes of group `pgid`, if there is one.
+pub(crate) fn signal_group(pgid: Pid, signal: u32) {
+    if pgid != Pid::NONE {
+        post_to_group(&TABLE.lock(), pgid, Info::kernel(signal));
+    }
+}
+
 /// The members of a group that has just been orphaned would never go on if one has stopped: they get SIGHUP and SIGCONT
 /// (POSIX, _exit()).
 pub(super) fn release_orphans(table: &Table, pgid: Pid) {

@@ -8,8 +8,8 @@ pub struct Pid(u32);
 pub const PID_MAX: u32 = 32768;
 
 impl Pid {
-    /// What a process that is not in the process table has; never looked up.
-    pub(super) const NONE: Pid = Pid(0);
+    /// What a process that is not in the process table has, or one without group or session; never looked up.
+    pub(crate) const NONE: Pid = Pid(0);
     /// The first process, which adopts orphans and whose end is the kernel's.
     pub const INIT: Pid = Pid(1);
 

@@ -54,7 +54,7 @@ mod blocking {
         ///
         /// # Errors
         /// `EINTR`, as above.
-        pub(in crate::proc) fn wait_with_deadline<T>(
+        pub(crate) fn wait_with_deadline<T>(
             &self,
             deadline: u64,
             ready: impl FnMut() -> Option<T>,

@@ -5,16 +5,19 @@
 use linux_raw_sys::general as linux;
 
 use super::clock::{check_clock, from_timespec, to_timespec};
+use super::signal::with_mask;
 use super::user_ptr::UserPtr;
 use crate::arch::time::now_ns;
 use crate::arch::uaccess::copy_to_user;
 use crate::errno::{Errno, Result};
+use crate::fs::device::Device;
 use crate::fs::epoll::{Epoll, Ready};
 use crate::fs::event::Event;
 use crate::fs::fd::FD_LIMIT;
 use crate::fs::file::{OpenFile, Target};
 use crate::fs::timer::{Setting, Timer};
 use crate::proc::{current_files, sleep_until};
+use crate::tty;
 use crate::util::Ref;
 
 /// How often a waiting call looks, in nanoseconds.
@@ -28,6 +31,14 @@ const EVENT_BYTES: usize = 16;
 pub(super) fn readiness(file: &OpenFile) -> u32 {
     match file.target() {
         Target::Epoll(set) if set.is_ready(look) => linux::POLLIN | linux::POLLRDNORM,
+        _ => own_readiness(file),
+    }
+}
+
+/// What poll finds of anything but a set.
+fn own_readiness(file: &OpenFile) -> u32 {
+    match file.target() {
+        Target::Device(_, Device::Console) => tty::readiness(),
         _ => file.readiness(),
     }
 }
@@ -35,7 +46,7 @@ pub(super) fn readiness(file: &OpenFile) -> u32 {
 /// What a descriptor of this process is, and what poll finds; a set within a set is not looked into.
 fn look(fd: u32) -> Option<(u64, u32, u64)> {
     let file = current_files().lock().get(fd as usize).ok()?;
-    Some((file.id(), file.readiness(), file.generation()))
+    Some((file.id(), own_readiness(&file), file.generation()))
 }
 
 /// Looks until `ready` finds something, or the deadline has passed.
@@ -188,7 +199,7 @@ fn epoll_wait(args: &[u64; 6], deadline: u64) -> Result<usize> {
     let room = usize::try_from(args[2] as i32).ok().filter(|room| *room > 0).ok_or(Errno::EINVAL)?;
     let mut found: [Ready; EVENTS] = [(0, 0); EVENTS];
     let found = &mut found[..room.min(EVENTS)];
-    let count = wait_until(deadline, || Ok(epoll.collect(found, look)))?;
+    let count = with_mask(args[4], args[5], || wait_until(deadline, || Ok(epoll.collect(found, look))))?;
     for (index, (events, data)) in found[..count].iter().enumerate() {
         let mut bytes = [0; EVENT_BYTES];
         bytes[..4].copy_from_slice(&events.to_ne_bytes());
@@ -215,8 +226,10 @@ pub fn pselect6(args: &[u64; 6]) -> Result<usize> {
         }
     }
     let deadline = deadline(args[4])?;
+    let mask = UserPtr::<[u64; 2]>::new(args[5]);
+    let [mask, mask_bytes] = if mask.is_null() { [0; 2] } else { mask.read()? };
     let mut there = [[0u64; SET_WORDS]; 3];
-    let found = wait_until(deadline, || {
+    let look_once = || {
         there = [[0; SET_WORDS]; 3];
         let mut found = 0;
         for fd in 0..count {
@@ -233,7 +246,8 @@ pub fn pselect6(args: &[u64; 6]) -> Result<usize> {
             }
         }
         Ok(found)
-    })?;
+    };
+    let found = with_mask(mask, mask_bytes, || wait_until(deadline, look_once))?;
     for (set, address) in there.iter().zip(&args[1..4]) {
         let pointer = UserPtr::<u64>::new(*address);
         for (index, word) in set[..words].iter().enumerate().filter(|_| !pointer.is_null()) {

@@ -33,6 +33,8 @@ mod system;
 #[cfg(target_os = "none")]
 mod table;
 #[cfg(target_os = "none")]
+mod terminal;
+#[cfg(target_os = "none")]
 mod time;
 #[cfg(target_os = "none")]
 mod unknown;

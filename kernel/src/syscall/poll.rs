@@ -1,7 +1,7 @@
 //! ppoll.
 //!
-//! Pipes, sockets and events say whether they are ready; every other file is said to be, as Linux says of regular files.
-//! The console then may block all the same, or, opened with O_NONBLOCK, give EAGAIN.
+//! Pipes, sockets, events and the terminal say whether they are ready; every other file is said to be, as Linux says of
+//! regular files.
 //!
 //! Waiting is looking again from time to time: simple, and right for any mixture of files. The time left is not written
 //! back.
@@ -10,11 +10,12 @@ use linux_raw_sys::general::{POLLERR, POLLHUP, POLLNVAL};
 
 use super::clock::from_timespec;
 use super::event;
+use super::signal::with_mask;
 use super::user_ptr::UserPtr;
 use crate::arch::time::now_ns;
 use crate::errno::{Errno, Result};
 use crate::fs::fd::FD_LIMIT;
-use crate::proc::{current_files, sigcalls, sleep_until};
+use crate::proc::{current_files, sleep_until};
 
 /// `struct pollfd` as two words: the descriptor; what is asked for (low half) and what is there (high half).
 type PollFd = [u32; 2];
@@ -30,20 +31,7 @@ pub fn ppoll(args: &[u64; 6]) -> Result<usize> {
         true => u64::MAX,
         false => now_ns().saturating_add(from_timespec(timeout.read()?)?),
     };
-    let mask = UserPtr::<u64>::new(args[3]);
-    if mask.is_null() {
-        return wait(args[0], count, deadline);
-    }
-    if args[4] != size_of::<u64>() as u64 {
-        return Err(Errno::EINVAL);
-    }
-    sigcalls::block_meanwhile(mask.read()?);
-    let result = wait(args[0], count, deadline);
-    // After a signal its handler comes first, and returns to the old mask.
-    if result != Err(Errno::EINTR) {
-        sigcalls::end_meanwhile();
-    }
-    result
+    with_mask(args[3], args[4], || wait(args[0], count, deadline))
 }
 
 /// Looks at the `count` entries at `fds` until one is ready or the time has come.

@@ -179,6 +179,25 @@ pub fn rt_sigtimedwait(args: &[u64; 6]) -> Result<usize> {
     Ok(taken.signal as usize)
 }
 
+/// Waits with the signals in the set at `mask` (0: with those that are anyway) blocked, for ppoll and its kin.
+///
+/// # Errors
+/// `EINVAL`: not a set's size. `EFAULT`. Those of `wait`.
+pub(super) fn with_mask(mask: u64, bytes: u64, wait: impl FnOnce() -> Result<usize>) -> Result<usize> {
+    let mask = UserPtr::<u64>::new(mask);
+    if mask.is_null() {
+        return wait();
+    }
+    check_size(bytes)?;
+    sigcalls::block_meanwhile(mask.read()?);
+    let result = wait();
+    // After a signal its handler comes first, and returns to the old mask.
+    if result != Err(Errno::EINTR) {
+        sigcalls::end_meanwhile();
+    }
+    result
+}
+
 /// sigaltstack(new, old).
 pub fn sigaltstack(args: &[u64; 6], frame: &TrapFrame) -> Result<usize> {
     let new = UserPtr::<StackT>::new(args[0]);

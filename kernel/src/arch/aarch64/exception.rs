@@ -51,6 +51,10 @@ fn interrupt() {
         super::mmu::isb();
         gic::end(id);
         crate::proc::timer_tick();
+    } else if crate::tty::is_interrupt(id) {
+        // A level as well: it goes away when all is read.
+        crate::tty::receive();
+        gic::end(id);
     } else {
         gic::end(id);
         gic::disable(id);

@@ -8,6 +8,7 @@ use linux_raw_sys::general as linux;
 use super::super::user_ptr::UserPtr;
 use super::file;
 use crate::errno::{Errno, Result};
+use crate::fs::device::Device;
 use crate::fs::environment::Environment;
 use crate::fs::file::{OpenFile, Target};
 use crate::fs::kernel::Kernel;
@@ -149,8 +150,12 @@ fn transfer(input: u64, input_at: u64, output: u64, output_at: u64, count: u64) 
 /// `sendfile(out, in, offset, count)`.
 ///
 /// # Errors
-/// As sendfile(2): `EBADF`, `EINVAL`, `ESPIPE`, `EFAULT`, and those of reading and writing.
+/// As sendfile(2): `EBADF`, `EINVAL`: a terminal, whose input has no end until somebody says so; `ESPIPE`, `EFAULT`, and
+/// those of reading and writing.
 pub fn sendfile(args: &[u64; 6]) -> Result<usize> {
+    if matches!(file(args[1])?.target(), Target::Device(_, Device::Console)) {
+        return Err(Errno::EINVAL);
+    }
     transfer(args[1], args[2], args[0], 0, args[3])
 }
 

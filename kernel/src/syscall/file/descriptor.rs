@@ -1,8 +1,6 @@
 //! Descriptors themselves: making, copying, closing and controlling them.
 
-use core::mem::{offset_of, size_of};
-
-use linux_raw_sys::general::{self as linux, termios, winsize};
+use linux_raw_sys::general as linux;
 
 use super::super::user_ptr::UserPtr;
 use super::{descriptor_number, file, memfd};
@@ -13,6 +11,7 @@ use crate::fs::fd::FD_LIMIT;
 use crate::fs::file::{OpenFile, Target};
 use crate::fs::pipe;
 use crate::proc::current_files;
+use crate::syscall::terminal;
 use crate::util::Ref;
 
 /// Linux: include/uapi/linux/close_range.h.
@@ -20,10 +19,6 @@ const CLOSE_RANGE_UNSHARE: u32 = 2;
 /// As above.
 const CLOSE_RANGE_CLOEXEC: u32 = 4;
 /// Linux: include/uapi/asm-generic/ioctls.h.
-const TCGETS: u32 = 0x5401;
-/// As above.
-const TIOCGWINSZ: u32 = 0x5413;
-/// As above.
 const FIONREAD: u32 = 0x541b;
 /// As above.
 const FIONBIO: u32 = 0x5421;
@@ -184,7 +179,7 @@ pub fn pipe2(args: &[u64; 6]) -> Result<usize> {
     Ok(0)
 }
 
-/// `ioctl(fd, request, arg)`: the console says that it is a terminal, and how large.
+/// `ioctl(fd, request, arg)`: the console is a terminal (`terminal.rs`).
 ///
 /// # Errors
 /// `EBADF`; `EFAULT`; `ENOTTY` for everything else.
@@ -193,6 +188,7 @@ pub fn ioctl(args: &[u64; 6]) -> Result<usize> {
     if file.flags() & linux::O_PATH != 0 {
         return Err(Errno::EBADF);
     }
+    let is_terminal = matches!(file.target(), Target::Device(_, Device::Console));
     match args[1] as u32 {
         FIOCLEX | FIONCLEX => {
             let close_on_exec = args[1] as u32 == FIOCLEX;
@@ -205,51 +201,18 @@ pub fn ioctl(args: &[u64; 6]) -> Result<usize> {
             file.set_flags(if wanted != 0 { others | linux::O_NONBLOCK } else { others });
             return Ok(0);
         }
-        FIONREAD => {
+        FIONREAD if !is_terminal => {
             let waiting = file.waiting().ok_or(Errno::ENOTTY)?;
             UserPtr::new(args[2]).write(u32::try_from(waiting).unwrap_or(i32::MAX as u32))?;
             return Ok(0);
         }
         _ => {}
     }
-    let Target::Device(_, Device::Console) = file.target() else { return Err(Errno::ENOTTY) };
-    match args[1] as u32 {
-        TCGETS => copy_to_user(args[2] as usize, &terminal())?,
-        TIOCGWINSZ => copy_to_user(args[2] as usize, &window())?,
-        _ => return Err(Errno::ENOTTY),
-    }
-    Ok(0)
+    if is_terminal { terminal::ioctl(args[1] as u32, args[2]) } else { Err(Errno::ENOTTY) }
 }
 
 fn duplicate(arg: u64, close_on_exec: bool, from: usize) -> Result<usize> {
     let file = file(arg)?;
     // The clone outlives the lock, should there be no descriptor for it.
     current_files().lock().insert(file.clone(), close_on_exec, from)
-}
-
-/// What the line discipline (`fs::tty`) does, as a `struct termios`.
-fn terminal() -> [u8; size_of::<termios>()] {
-    let fields = [
-        (offset_of!(termios, c_iflag), linux::ICRNL),
-        (offset_of!(termios, c_cflag), linux::B115200 | linux::CS8 | linux::CREAD),
-        (offset_of!(termios, c_lflag), linux::ICANON | linux::ECHO | linux::ECHOE | linux::ECHOK),
-    ];
-    let keys = [(linux::VERASE, 0x7f), (linux::VKILL, 0x15), (linux::VEOF, 4), (linux::VMIN, 1)];
-    let mut bytes = [0; size_of::<termios>()];
-    for (at, value) in fields {
-        bytes[at..at + 4].copy_from_slice(&value.to_ne_bytes());
-    }
-    for (key, value) in keys {
-        bytes[offset_of!(termios, c_cc) + key as usize] = value;
-    }
-    bytes
-}
-
-/// A terminal of the customary size, as a `struct winsize`: nobody tells the real one.
-fn window() -> [u8; size_of::<winsize>()] {
-    let mut bytes = [0; size_of::<winsize>()];
-    for (at, value) in [(offset_of!(winsize, ws_row), 24u16), (offset_of!(winsize, ws_col), 80)] {
-        bytes[at..at + 2].copy_from_slice(&value.to_ne_bytes());
-    }
-    bytes
 }

@@ -42,6 +42,8 @@ mod swap;
 #[cfg(target_os = "none")]
 mod system;
 #[cfg(target_os = "none")]
+mod terminal;
+#[cfg(target_os = "none")]
 mod threads;
 #[cfg(target_os = "none")]
 mod tree;
@@ -64,6 +66,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         processes::TESTS,
         signals::TESTS,
         threads::TESTS,
+        terminal::TESTS,
         registers::TESTS,
         exec::TESTS,
         files::TESTS,
