@@ -66,7 +66,13 @@ pub fn issue_asid<M: Mmu>(mmu: &M, asid: Asid) -> Issued {
 /// where the CPU has FEAT_TLBIRANGE, page by page where not, and the whole ASID where that is cheaper.
 ///
 /// A single odd page has no range encoding and goes as an operation by address, last.
+#[inline]
 pub fn issue_range<M: Mmu>(mmu: &M, asid: Asid, va: VirtAddr, pages: u64) -> Issued {
+    if pages == 1 {
+        publish(mmu);
+        page_operation(mmu, asid, va, Level::PTE, Scope::Broadcast);
+        return Issued::new();
+    }
     issue_range_of(mmu, asid, va, pages, Some(Level::PTE))
 }
 
@@ -120,6 +126,7 @@ fn issue_blocks<M: Mmu>(mmu: &M, asid: Asid, start: VirtAddr, end: VirtAddr) -> 
     Issued::new()
 }
 
+#[inline]
 fn page_operation<M: Mmu>(mmu: &M, asid: Asid, va: VirtAddr, level: Level, scope: Scope) {
     mmu.count(Event::TlbiVa, 1);
     mmu.count(Event::TlbiPages, level.entry_size() / PAGE_SIZE);

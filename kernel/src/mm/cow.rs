@@ -32,6 +32,7 @@ use paging::walk::PteRef;
 use paging::{CONT_PTES, Event, PAGE_SIZE, Pfn, Pte};
 
 use super::Mm;
+use super::counts::Counts;
 use super::fault::{FaultError, FaultResult};
 use super::frame::{Folio, Kind};
 use super::machine::Machine;
@@ -43,7 +44,7 @@ use super::vma::{Vma, VmaFlags};
 impl AddressSpace {
     /// A write to a page whose entry `pte` at `at` is present but not writable, in a VMA that permits writes, that with
     /// the given index.
-    #[inline]
+    #[inline(always)]
     pub(super) fn write_protect_fault<M: Machine>(
         &mut self,
         mm: &Mm<M>,
@@ -61,24 +62,36 @@ impl AddressSpace {
             return self.replace_zero_page(mm, at, pte);
         }
         let folio = mm.frames.folio(pte.pfn());
-        if folio.kind == Kind::Anon && mm.maps_all_of(vma, at, pte, folio) {
-            mm.count(Event::CowReuse);
-            if !mm.blocks.reuses_blocks() {
-                make_writable_ptes(&mm.machine, self.context.asid(), at, 1);
-            } else if pte.is_cont() || folio.order < BLOCK_ORDER || !self.refold_reused(mm, at, pte, folio) {
-                let vma = self.vmas.get(index).ok_or(FaultError::MapErr)?;
-                let (first, nr) = mm.reusable_run(vma, at, pte, folio.span());
-                make_writable_ptes(&mm.machine, self.context.asid(), first, nr);
-            }
-            return Ok(());
+        if folio.kind == Kind::Anon && mm.is_ours(&mut self.ours, vma, at, pte, folio) {
+            self.reuse(mm, index, at, pte, folio)
+        } else {
+            self.copy_written(mm, index, at, pte, folio)
         }
-        if !pte.is_cont() && self.collapse_written_block(mm, index, at, pte, folio) {
-            return Ok(());
+    }
+
+    /// Makes the page at `at`, and what may go with it, writable: the folio is this address space's alone.
+    #[inline(never)]
+    fn reuse<M: Machine>(
+        &mut self,
+        mm: &Mm<M>,
+        index: usize,
+        at: PteRef,
+        pte: Pte,
+        folio: Folio,
+    ) -> FaultResult {
+        mm.count(Event::CowReuse);
+        if folio.order == 0 || !mm.blocks.reuses_blocks() {
+            make_writable_ptes(&mm.machine, self.context.asid(), at, 1);
+        } else if pte.is_cont() || !self.refold_reused(mm, at, pte, folio) {
+            let vma = self.vmas.get(index).ok_or(FaultError::MapErr)?;
+            let (first, nr) = mm.reusable_run(vma, at, pte, folio.span());
+            make_writable_ptes(&mm.machine, self.context.asid(), first, nr);
         }
-        self.copy_written(mm, index, at, pte, folio)
+        Ok(())
     }
 
     /// The first write to a page that was only read so far, whose entry `pte` maps the zero page.
+    #[inline(never)]
     fn replace_zero_page<M: Machine>(&mut self, mm: &Mm<M>, at: PteRef, pte: Pte) -> FaultResult {
         let vma = self.vmas.find_mut(at.va()).ok_or(FaultError::MapErr)?;
         if mm.refill_hole(vma, self.context.asid(), at) {
@@ -121,7 +134,7 @@ impl AddressSpace {
     }
 
     /// Gives this address space its own copy of the page at `at` and of what may be copied with it.
-    #[inline]
+    #[inline(never)]
     fn copy_written<M: Machine>(
         &mut self,
         mm: &Mm<M>,
@@ -130,6 +143,9 @@ impl AddressSpace {
         pte: Pte,
         folio: Folio,
     ) -> FaultResult {
+        if folio.order > 0 && !pte.is_cont() && self.collapse_written_block(mm, index, at, pte, folio) {
+            return Ok(());
+        }
         let vma = self.vmas.get(index).ok_or(FaultError::MapErr)?;
         let mut order = mm.copied_order(vma, at, pte, folio.span());
         let copy = loop {
@@ -164,12 +180,33 @@ fn holds_folded(vma: &Vma, at: PteRef, pte: Pte) -> bool {
 }
 
 impl<M: Machine> Mm<M> {
+    /// [`Mm::maps_all_of`] for an address space that remembers the answer in `ours`: a folio of which all mappings were
+    /// found to be its own has no others until it forks, since only a fork hands mappings of anonymous folios on, and
+    /// only what it maps itself. So the entries of a large folio need not be looked at for each of its blocks.
+    #[inline(always)]
+    fn is_ours(&self, ours: &mut Option<Pfn>, vma: &Vma, at: PteRef, pte: Pte, folio: Folio) -> bool {
+        let counts = self.frames.counts(folio.head);
+        if folio.order == 0 && counts.pins == 0 {
+            // The entry itself is a mapping.
+            return counts == Counts::maps(1);
+        }
+        if *ours == Some(folio.head) && counts.refs() == counts.maps as u64 {
+            return true;
+        }
+        let is_ours = self.maps_all_of(vma, at, pte, folio);
+        if is_ours && counts.pins == 0 {
+            *ours = Some(folio.head);
+        }
+        is_ours
+    }
+
     /// Whether this address space maps the anonymous folio alone, of which `pte`, the entry at `at` in `vma`, maps a
     /// page: then no other process sees what is written to it.
     ///
     /// Pinned, it is always this address space's alone ([`pin`](super::pin)), wherever it is mapped; and it must not
     /// be copied: whoever pinned it would be left with a frame that the process no longer writes to. Who pinned it
     /// sees what is written, and is meant to.
+    #[inline(never)]
     pub(super) fn maps_all_of(&self, vma: &Vma, at: PteRef, pte: Pte, folio: Folio) -> bool {
         self.frames.counts(folio.head).pins > 0 || self.finds_all_of(vma, at, pte, folio)
     }
@@ -182,7 +219,7 @@ impl<M: Machine> Mm<M> {
         if counts.refs() != counts.maps as u64 || counts.maps as u64 > folio.span().pages {
             return false;
         }
-        // The entry itself is one mapping; of a block's own folio, the block is all there are.
+        // The entry itself is one mapping, and those of its folded block are as many as that has entries.
         if counts.maps == 1 || (counts.maps as usize == CONT_PTES && holds_folded(vma, at, pte)) {
             return true;
         }

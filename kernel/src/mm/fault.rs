@@ -76,10 +76,10 @@ impl AddressSpace {
             return Err(FaultError::MapErr);
         }
         let va = va.align_down(PAGE_SIZE);
-        let index = self.vmas.index_at(va);
-        if self.vmas.get(index).is_none_or(|vma| vma.start > va) && !self.grow_stack(index, va) {
-            return Err(FaultError::MapErr);
-        }
+        let index = match self.vmas.last_hit(va) {
+            Some(index) => index,
+            None => self.vma_for_fault(va)?,
+        };
         let vma = self.vmas.get(index).ok_or(FaultError::MapErr)?;
         let permitted = match access {
             // As on Linux and in the hardware, what may be written or executed may be read.
@@ -112,6 +112,16 @@ impl AddressSpace {
             self.spurious_or_flags(mm, at, pte, write);
             Ok(())
         }
+    }
+
+    /// The index of the VMA that contains `va`, be it that the stack grows.
+    #[inline(never)]
+    fn vma_for_fault(&mut self, va: VirtAddr) -> Result<usize, FaultError> {
+        let index = self.vmas.index_at(va);
+        if self.vmas.get(index).is_none_or(|vma| vma.start > va) && !self.grow_stack(index, va) {
+            return Err(FaultError::MapErr);
+        }
+        Ok(index)
     }
 
     /// The last-level entry for `va`, its tables made if need be; `None` if a block was found or mapped there, and the
@@ -253,9 +263,18 @@ impl<M: Machine> Mm<M> {
     /// Whether the `nr` entries from that for `start`, in the table of `at`, are empty.
     fn all_none(&self, at: PteRef, start: VirtAddr, nr: usize) -> bool {
         let first = PteRef::in_table_of(at, start);
-        let none = |first: PteRef, index| ptep_get_raw(&self.machine, first.add(index)).is_none();
         // In a large range the likeliest neighbours are looked at first: those of the own block.
-        (nr <= CONT_PTES || (0..CONT_PTES).all(|index| none(at.cont_start(), index)))
-            && (0..nr).all(|index| none(first, index))
+        (nr <= CONT_PTES || self.run_is_empty(at.cont_start(), CONT_PTES)) && self.run_is_empty(first, nr)
+    }
+
+    /// Whether the `nr` entries (2 at least, a power of two) from `first` are empty.
+    #[inline(never)]
+    fn run_is_empty(&self, first: PteRef, nr: usize) -> bool {
+        let raw = |index| ptep_get_raw(&self.machine, first.add(index)).raw();
+        // By four, as the loop would cost as much as the comparison.
+        (0..nr).step_by(4).all(|index| match nr - index {
+            2 => raw(index) | raw(index + 1) == 0,
+            _ => raw(index) | raw(index + 1) | raw(index + 2) | raw(index + 3) == 0,
+        })
     }
 }

@@ -53,6 +53,8 @@ impl AddressSpace {
     /// What [`AddressSpace::fork`] does, but that memory is not reclaimed.
     pub(super) fn try_fork<M: Machine>(&mut self, mm: &Mm<M>) -> Result<AddressSpace> {
         let mut child = AddressSpace::new(mm)?;
+        // What was ours alone is shared from here on.
+        self.ours = None;
         let copied = self.vmas.fork().and_then(|vmas| {
             child.vmas = vmas;
             (child.brk_start, child.brk) = (self.brk_start, self.brk);

@@ -31,15 +31,19 @@ impl AddressSpace {
     #[inline]
     pub fn fault<M: Machine>(&mut self, mm: &Mm<M>, addr: usize, access: Access) -> FaultResult {
         match self.resolve_fault(mm, addr, access) {
-            Err(FaultError::Oom) => {
-                let again = |space: &mut Self| match space.resolve_fault(mm, addr, access) {
-                    Err(FaultError::Oom) => None,
-                    other => Some(other),
-                };
-                self.with_reclaim(mm, again).unwrap_or(Err(FaultError::Oom))
-            }
+            Err(FaultError::Oom) => self.fault_again(mm, addr, access),
             other => other,
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fault_again<M: Machine>(&mut self, mm: &Mm<M>, addr: usize, access: Access) -> FaultResult {
+        let again = |space: &mut Self| match space.resolve_fault(mm, addr, access) {
+            Err(FaultError::Oom) => None,
+            other => Some(other),
+        };
+        self.with_reclaim(mm, again).unwrap_or(Err(FaultError::Oom))
     }
 
     /// A copy of this address space for a child.

@@ -101,7 +101,11 @@ impl AddressSpace {
         let (start, end) = (start.align_down(CONT_SIZE), end.align_up(CONT_SIZE));
         for part in parts(&mm.machine, self.root, start, end) {
             let Part::Table(first, nr) = part else { continue };
-            (0..nr).step_by(CONT_PTES).for_each(|index| self.refold_block(mm, first.add(index)));
+            for index in (0..nr).step_by(CONT_PTES) {
+                if may_refold(ptep_get_raw(&mm.machine, first.add(index))) {
+                    self.refold_block(mm, first.add(index));
+                }
+            }
         }
     }
 
@@ -109,7 +113,7 @@ impl AddressSpace {
     /// write-protected though all may be written, by this address space alone.
     pub(super) fn refold_block<M: Machine>(&self, mm: &Mm<M>, block: PteRef) {
         let pte = ptep_get_raw(&mm.machine, block);
-        if !pte.is_valid() || pte.is_cont() || pte.is_special() {
+        if !may_refold(pte) {
             return;
         }
         let folio = mm.frames.folio(pte.pfn());
@@ -125,6 +129,14 @@ impl AddressSpace {
             try_fold_writable(&mm.machine, self.asid(), block, folio.span());
         }
     }
+}
+
+/// Whether a block may have to be folded that begins with `pte`. None begins with a frame that is not aligned, as most of
+/// small folios are not.
+#[inline(always)]
+fn may_refold(pte: Pte) -> bool {
+    let aligned = pte.pfn().get().is_multiple_of(CONT_PTES as u64);
+    pte.is_valid() && !pte.is_cont() && !pte.is_special() && aligned
 }
 
 /// Whether all of the block that begins at `block` is in `vma`. A block that reaches into another can be folded while

@@ -3,7 +3,7 @@
 use paging::contpte::ptep_get_raw;
 use paging::teardown::take_apart;
 use paging::walk::{Part, count_tables, parts};
-use paging::{Asid, Barrier, CONT_PTES, Event, PAGE_SIZE, PhysAddr, VirtAddr};
+use paging::{Asid, Barrier, CONT_PTES, Event, PAGE_SIZE, Pfn, PhysAddr, VirtAddr};
 
 use super::Mm;
 use super::asid::Context;
@@ -37,6 +37,8 @@ pub struct AddressSpace {
     pub(super) reclaim_hand: VirtAddr,
     /// Where lazily freed pages may be.
     pub(super) lazy: LazyRange,
+    /// The first frame of the anonymous folio that was found to be mapped here only, last ([`super::cow`]).
+    pub(super) ours: Option<Pfn>,
 }
 
 /// How much memory an address space maps.
@@ -70,6 +72,7 @@ impl AddressSpace {
             owner: mm.new_owner(),
             reclaim_hand: VirtAddr::new(0),
             lazy: LazyRange::NONE,
+            ours: None,
         })
     }
 

@@ -228,13 +228,16 @@ impl VmaList {
     }
 
     /// The 0-based index of the first VMA that ends above `va`; the number of VMAs if none does.
-    #[inline(always)]
+    #[inline]
     pub fn index_at(&self, va: VirtAddr) -> usize {
+        self.last_hit(va).unwrap_or_else(|| self.search(va))
+    }
+
+    /// The index that was looked for last, if that is `va`'s VMA.
+    #[inline(always)]
+    pub(super) fn last_hit(&self, va: VirtAddr) -> Option<usize> {
         let last = self.last.get();
-        match self.vmas.get(last) {
-            Some(vma) if vma.start <= va && va < vma.end => last,
-            _ => self.search(va),
-        }
+        self.vmas.get(last).filter(|vma| vma.start <= va && va < vma.end).map(|_| last)
     }
 
     #[inline(never)]

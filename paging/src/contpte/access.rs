@@ -4,7 +4,9 @@ use super::protect::modify_prot_ptes;
 use super::{extent, ptep_get_raw};
 use crate::addr::VirtAddr;
 use crate::desc::Pte;
+use crate::event::Event;
 use crate::flush::issue_range;
+use crate::granule::CONT_PTES;
 use crate::mmu::{Asid, Mmu};
 use crate::walk::PteRef;
 
@@ -41,13 +43,26 @@ pub fn set_access_flags<M: Mmu>(mmu: &M, asid: Asid, at: PteRef, wanted: Pte) ->
 
 /// Makes the `nr` entries from `at` writable, dirty and young at once, whole blocks staying folded: the folio turned
 /// out to be this address space's alone. The old read-only entries are flushed.
+///
+/// A folded block, all of it, and a single entry are written by plain stores, after a look at the first: all that
+/// hardware could note in the old entries until then, an access or a write, the new ones say anyway, and in all else the
+/// entries of a block agree.
+#[inline]
 pub fn make_writable_ptes<M: Mmu>(mmu: &M, asid: Asid, at: PteRef, nr: usize) {
-    modify_prot_ptes(mmu, asid, at, nr, |pte| pte.mkyoung().mkwrite().mkdirty());
+    let written = |pte: Pte| pte.mkyoung().mkwrite().mkdirty();
+    let first = ptep_get_raw(mmu, at);
+    if nr == if first.is_cont() { CONT_PTES } else { 1 } && (nr == 1 || at.cont_index() == 0) {
+        mmu.store_run(at.desc(), written(first).raw(), nr);
+        mmu.count(Event::PteStores, nr as u64);
+    } else {
+        modify_prot_ptes(mmu, asid, at, nr, written);
+    }
     flush_extended(mmu, asid, at.va(), nr);
 }
 
 /// Flushes entries whose permissions were only extended. Entries with AF clear are in no TLB (Arm ARM, IWZCBG), and
 /// an entry that is too strict only costs a spurious fault, but on this CPU that fault would come at once.
+#[inline]
 fn flush_extended<M: Mmu>(mmu: &M, asid: Asid, va: VirtAddr, nr: usize) {
     issue_range(mmu, asid, va, nr as u64).sync(mmu);
 }

@@ -20,6 +20,9 @@ pub fn set_ptes<M: Mmu>(mmu: &M, at: PteRef, pte: Pte, nr: usize) {
     if nr == 1 {
         assert_not_live(mmu, at, 1);
         set_pte(mmu, at, pte.mknoncont());
+    } else if nr == CONT_PTES && at.cont_index() == 0 && may_cont(pte) {
+        assert_not_live(mmu, at, CONT_PTES);
+        mmu.store_run(at.desc(), pte.mkcont().raw(), CONT_PTES);
     } else {
         set_run(mmu, at, pte.mknoncont(), nr);
     }
@@ -35,9 +38,7 @@ fn set_run<M: Mmu>(mmu: &M, at: PteRef, plain: Pte, nr: usize) {
         let value = plain.advance(done as u64);
         let value = if part == CONT_PTES && may_cont(value) { value.mkcont() } else { value };
         assert_not_live(mmu, here, part);
-        for index in 0..part {
-            set_pte(mmu, here.add(index), value.advance(index as u64));
-        }
+        mmu.store_run(here.desc(), value.raw(), part);
         done += part;
     }
 }

@@ -1,7 +1,7 @@
 //! Host tests of the contpte layer: what the entries become, and by which stores, barriers and TLBIs.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::vec::Vec;
 
 use super::*;

@@ -13,14 +13,20 @@ pub(super) extern "C" fn el0_svc(frame: &mut TrapFrame) {
     crate::proc::before_user_return(frame);
 }
 
-/// Any other synchronous exception from EL0.
+/// Any other synchronous exception from EL0. Nearly all of them are faults that the address space resolves; only of the
+/// others the details matter.
 pub(super) extern "C" fn el0_sync(frame: &mut TrapFrame, esr: u64, far: u64) {
-    // Nearly all of them are faults that the address space resolves; only of the others the details matter.
-    if let Some(access) = UserFault::page_access(esr) {
-        if !crate::proc::page_fault(far as usize, access) {
-            crate::proc::user_fault(frame, UserFault::decode(esr, far, frame.pc, frame.sp));
-        }
-    } else if Esr(esr).class() == Esr::TRAPPED_WAIT {
+    match UserFault::page_access(esr) {
+        Some(access) if crate::proc::page_fault(far as usize, access) => {}
+        _ => other_sync(frame, esr, far),
+    }
+    crate::proc::before_user_return(frame);
+}
+
+#[cold]
+#[inline(never)]
+fn other_sync(frame: &mut TrapFrame, esr: u64, far: u64) {
+    if Esr(esr).class() == Esr::TRAPPED_WAIT {
         // A wait may end for any reason, so ending it at once is right (Linux: arch/arm64/kernel/traps.c, wfi_handler).
         frame.pc += 4;
         crate::proc::yield_now();
@@ -28,7 +34,6 @@ pub(super) extern "C" fn el0_sync(frame: &mut TrapFrame, esr: u64, far: u64) {
         let fault = UserFault::decode(esr, far, frame.pc, frame.sp);
         crate::proc::user_fault(frame, fault);
     }
-    crate::proc::before_user_return(frame);
 }
 
 /// IRQ at EL0.

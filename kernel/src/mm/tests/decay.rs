@@ -414,3 +414,48 @@ fn a_hundred_rounds_of_forks_and_writes_leave_the_blocks_folded_or_not() {
         assert!(collapsed > 0 && (kept > 10 || CONT_PTES > 16), "page by page, but folded again: {kept} %");
     });
 }
+
+#[test]
+fn what_was_ours_before_a_fork_is_not_after_it() {
+    let mm = machine();
+    leaks_nothing(&mm, || {
+        only_order(&mm, LARGE_ORDER);
+        let mut parent = Process::new(&mm);
+        parent.map_anon(BASE, LARGE);
+        fill(&mut parent, BASE, LARGE, 1);
+        parent.fork().unwrap().exit();
+        // The whole folio is found to be the parent's, and it is remembered.
+        let spent = counted(&mm, [Event::CowReuse, Event::CowCopy], || parent.write(BASE, 77).unwrap());
+        assert_eq!(spent, [1, 0]);
+        let mut child = parent.fork().unwrap();
+        let last = LARGE - 1;
+        let spent = counted(&mm, [Event::CowReuse, Event::CowCopy], || {
+            parent.write(BASE + last * PAGE, 88).unwrap();
+        });
+        assert_eq!(spent, [0, 1]);
+        assert_eq!((child.read(BASE + last * PAGE), child.read(BASE)), (Ok(1 + last as u8), Ok(77)));
+        child.exit();
+        parent.exit();
+    });
+}
+
+#[test]
+fn a_folio_remembered_as_ours_is_not_while_somebody_refers_to_it() {
+    let mm = machine();
+    leaks_nothing(&mm, || {
+        only_order(&mm, LARGE_ORDER);
+        let mut parent = Process::new(&mm);
+        parent.map_anon(BASE, LARGE);
+        fill(&mut parent, BASE, LARGE, 1);
+        parent.fork().unwrap().exit();
+        blocks(&mm, 0, false, false);
+        parent.write(BASE, 77).unwrap();
+        let head = mm.frames.folio(parent.pte(BASE).pfn()).head;
+        mm.folio_get(head).unwrap();
+        let spent =
+            counted(&mm, [Event::CowReuse, Event::CowCopy], || parent.write(BASE + PAGE, 88).unwrap());
+        assert_eq!(spent, [0, 1], "whoever has the reference is not to see what is written");
+        mm.folio_put(head);
+        parent.exit();
+    });
+}
