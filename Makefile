@@ -9,9 +9,9 @@ ifneq ($(filter-out 4k 16k 64k,$(GRANULE)),)
 $(error GRANULE=$(GRANULE): a granule is 4k, 16k or 64k)
 endif
 
-export CPU MEM GIC EL2 SMP TIMEOUT V APPEND ARGS BOOT MUTANTS GRANULE ROOTFS RUN BUSYBOX ONLY
+export CPU MEM GIC EL2 SMP TIMEOUT V APPEND ARGS BOOT MUTANTS GRANULE ROOTFS RUN BUSYBOX ONLY UPDATE
 
-.PHONY: help run shell userland-test test bench compare matrix referee tlb mutants debug image lint doc clean
+.PHONY: help run shell userland-test test bench compare guard scale matrix referee tlb mutants debug image lint doc clean
 .NOTPARALLEL:
 
 help:
@@ -21,6 +21,8 @@ help:
 	@echo 'make userland-test  programs from Debian, in the guest: a line for each; ONLY="busybox" for some'
 	@echo 'make bench   the fork storm over all folio sizes; target/pleat/bench.jsonl'
 	@echo 'make compare the same benchmark on Linux and on Pleat, and the ratio; needs QEMU 9.2, and Debian for the Linux'
+	@echo 'make guard   instructions, TLBIs and barriers against committed limits; UPDATE=1 writes them anew'
+	@echo 'make scale   fork and exit by size, children and mappings: target/pleat/scale.svg; takes 10 GiB of memory, or MIB=1024'
 	@echo 'make matrix  the boot matrix alone'
 	@echo 'make referee the architecture'\''s rules, over the booted kernel; needs QEMU 9.2'
 	@echo 'make tlb     TLB misses by folio size, with and without the contiguous bit; QEMU 9.2'
@@ -33,7 +35,7 @@ help:
 	@sed -n '/^# Variables/,/^$$/s/^# \{0,1\}//p' Makefile
 
 userland-test: run-file = userland
-run test bench matrix debug shell userland-test:
+run test bench guard scale matrix debug shell userland-test:
 	@scripts/setup.sh
 	@scripts/image.sh
 	@scripts/$(or $(run-file),$@).sh

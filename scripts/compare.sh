@@ -48,5 +48,5 @@ verdict linux '^init: status 0$'
 verdict pleat '^storm: done, all checks passed$'
 
 cargo build --quiet --locked --release --target-dir "$cargo_target" -p versus
-"$cargo_target/release/versus" "$out/logs/compare-linux.log" "$out/logs/compare-pleat.log" \
+"$cargo_target/release/versus" kernels "$out/logs/compare-linux.log" "$out/logs/compare-pleat.log" \
     "$out/compare.json" "$out/compare.svg"

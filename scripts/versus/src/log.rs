@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::pair::Folio;
+
 /// One boot.
 #[derive(Serialize)]
 pub struct Run {
@@ -34,6 +36,9 @@ pub struct Row {
     pub instructions: u64,
     /// Cost per page without the fixed part.
     pub per_page: f64,
+    /// How many children or mappings there were, where the figure is one of a series.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
     /// How much of the region contpte blocks map, in per cent, where that was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contpte_percent: Option<f64>,
@@ -48,6 +53,11 @@ struct Header {
 }
 
 impl Row {
+    /// Its folios.
+    pub fn folio(&self) -> Folio {
+        (self.folio_kib, self.block)
+    }
+
     /// The figure to compare: per page, or of the whole operation where a figure per page means nothing.
     pub fn figure(&self) -> f64 {
         if self.pages == 0 { self.instructions as f64 } else { self.per_page }

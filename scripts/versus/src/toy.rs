@@ -19,6 +19,7 @@ pub fn row(op: &str, folio_kib: u32, block: bool, per_page: f64) -> Row {
         pages: 1000,
         instructions,
         per_page,
+        count: None,
         contpte_percent: None,
         events,
     }

@@ -25,6 +25,9 @@ impl Display for Line<'_> {
             r#"@json {{"op":"{op}","folio_kib":{kib},"block":{block},"region_mib":{region_mib},"pages":{pages},"#
         )?;
         write!(f, r#""unit":"{}","instructions":{cost},"per_page":{per_page},"#, self.unit)?;
+        if let Some(count) = self.row.count {
+            write!(f, r#""count":{count},"#)?;
+        }
         if let Some(percent) = self.row.contpte {
             write!(f, r#""contpte_percent":{percent},"#)?;
         }
@@ -90,6 +93,13 @@ mod tests {
         let row = Row { contpte: Some(Milli(97_656)), ..crate::row::sample() };
         let line = Line { row: &row, unit: "instructions" }.to_string();
         assert!(line.contains(r#""per_page":5.996,"contpte_percent":97.656,"events":{"pte"#), "{line}");
+    }
+
+    #[test]
+    fn one_of_a_series_says_which() {
+        let row = Row { count: Some(1000), ..crate::row::sample() };
+        let line = Line { row: &row, unit: "instructions" }.to_string();
+        assert!(line.contains(r#""per_page":5.996,"count":1000,"events":{"pte"#), "{line}");
     }
 
     #[test]

@@ -38,9 +38,11 @@ pub enum Op {
     Decay,
     /// Forks while memory runs out.
     Oom,
+    /// Fork and exit by how much there is.
+    Scale,
 }
 
-const OPS: [(&str, Op); 15] = [
+const OPS: [(&str, Op); 16] = [
     ("fork", Op::Fork),
     ("exit", Op::Exit),
     ("wait", Op::Wait),
@@ -56,6 +58,7 @@ const OPS: [(&str, Op); 15] = [
     ("small", Op::Small),
     ("decay", Op::Decay),
     ("oom", Op::Oom),
+    ("scale", Op::Scale),
 ];
 
 /// Folio sizes that can be asked for at once.
@@ -137,7 +140,7 @@ impl Default for Options {
             mib: 64,
             sizes,
             sizes_len: DEFAULT.len(),
-            ops: !(1 << Op::Oom as u8 | 1 << Op::Decay as u8),
+            ops: !(1 << Op::Oom as u8 | 1 << Op::Decay as u8 | 1 << Op::Scale as u8),
             reps: 3,
             live: 32,
             rounds: 100,
@@ -306,7 +309,8 @@ mod tests {
         let options = parse("--cow=262144 --refold=never --ops=decay --rounds=7").unwrap();
         assert_eq!(options.block_policy(), [Some("262144"), None, Some("never")]);
         assert!(options.wants(Op::Decay) && options.wants_sizes() && options.rounds == 7);
-        assert!(!Options::default().wants(Op::Decay));
+        assert!(!Options::default().wants_any(&[Op::Decay, Op::Scale]));
+        assert!(parse("--ops=scale").unwrap().wants_sizes());
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Row {
     pub fixed: u64,
     /// What the kernel counted over the window.
     pub events: Counters,
+    /// How many children or mappings there were, where the figure is one of a series.
+    pub count: Option<u64>,
     /// How much of the region is mapped by contpte blocks at the window's end, in per cent, where that is measured.
     pub contpte: Option<Milli>,
 }
@@ -61,6 +63,7 @@ pub(crate) fn sample() -> Row {
         events: Counters::parse(
             b"pte_stores 32768\ntlbi_asid 1\ndsb_ish 1\ndsb_ishst 2\nfork_batches 1024\n",
         ),
+        count: None,
         contpte: None,
     }
 }

@@ -21,13 +21,14 @@ usage: storm [OPTION]...
   --mib=N       size of the region in MiB, even (64)
   --sizes=LIST  folio sizes in KiB, powers of two from 4 to 2048, mapped by PTEs; `block`: 2 MiB mapped
                 by one block descriptor (4,16,64,512,2048,block)
-  --ops=LIST    of fork,exit,wait,cow,munmap,populate,fork2,mprotect,holes,vmas,small,live,storm,decay,oom
-                (all but decay and oom)
+  --ops=LIST    of fork,exit,wait,cow,munmap,populate,fork2,mprotect,holes,vmas,small,live,storm,decay,oom,scale
+                (all but the last three)
   --reps=N      repetitions, of which the cheapest counts (3)
   --live=N      children alive at once (32)
   --forks=N     forks in the storm (200) and with oom (10000)
   --rounds=N    rounds of forks and random writes with decay (100)
   --vmas=N      mappings with vmas (1000)
+                scale: fork and exit with regions up to --mib, children up to --live, mappings up to --vmas
   --cow=WORD    what a copy-on-write fault copies meanwhile: page, block, or up to so many bytes (as it is)
   --reuse=WORD  what a write takes over when the child is gone: page or block (as it is)
   --refold=WORD whether blocks are folded again: always or never (as it is)
@@ -78,6 +79,12 @@ pub fn main(args: Args) -> i32 {
     {
         report.failure(page, &failure);
     }
+    if options.wants(Op::Scale)
+        && let Err(failure) =
+            ops::scale::measure(&Context { bench: &bench, options: &options, folio: page }, &mut report)
+    {
+        report.failure(page, &failure);
+    }
     if options.wants_sizes() {
         let policy = Policy::save();
         for &folio in options.sizes() {
@@ -123,6 +130,11 @@ fn measure(context: &Context<'_>, policy: &Policy, report: &mut Report) -> Measu
     }
     report.progress(context.folio, "fixed costs");
     let fixed = ops::fixed::measure(context, report)?;
+    if options.wants(Op::Scale) {
+        report.progress(context.folio, "regions of all sizes");
+        ops::scale::regions(context, &fixed, report)?;
+        return Ok(()); // the check needs a region as large again
+    }
     let mut fork = None;
     if options.wants_any(&[Op::Populate, Op::Fork, Op::Exit, Op::Fork2, Op::Wait, Op::Cow]) {
         report.progress(context.folio, "fork and exit");

@@ -66,6 +66,7 @@ pub fn measure(context: &Context<'_>, report: &mut Report) -> Measured<()> {
             cost: sum.cost,
             fixed: 0,
             events: sum.events,
+            count: None,
             contpte: kept,
         });
     }

@@ -34,7 +34,11 @@ pub fn measure(context: &Context<'_>, fixed: &Fixed, report: &mut Report) -> Mea
     Ok(())
 }
 
-fn reap(count: u64) -> Measured<()> {
+/// Waits for `count` children, whichever end.
+///
+/// # Errors
+/// One did not end with status 0.
+pub fn reap(count: u64) -> Measured<()> {
     for _ in 0..count {
         let ended = process::wait_for(-1, 0).trying("wait for a child")?;
         if ended.and_then(|(_, status)| status.exited()) != Some(0) {

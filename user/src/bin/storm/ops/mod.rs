@@ -9,6 +9,7 @@
 //! - `holes`: one page of each block forgotten, then fork;
 //! - `small`: what has nothing to do with folios: many mappings, small processes;
 //! - `check`: data and folio size are what they should be;
+//! - `scale`: does it stay as cheap with more of everything;
 //! - `decay`: do blocks stay folded over many forks;
 //! - `sizes`: folios were allocated and mapped as they should be, by what Linux counts;
 //! - `live`: many children at once, and the storm;
@@ -23,6 +24,7 @@ pub mod holes;
 pub mod live;
 pub mod oom;
 pub mod protect;
+pub mod scale;
 pub mod sizes;
 pub mod small;
 pub mod unmap;
@@ -110,6 +112,7 @@ impl Context<'_> {
             cost: window.cost,
             fixed,
             events: window.events,
+            count: None,
             contpte: None,
         });
     }

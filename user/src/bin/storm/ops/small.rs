@@ -36,10 +36,21 @@ pub fn measure(context: &Context<'_>, report: &mut Report) -> Measured<()> {
     Ok(())
 }
 
-/// Every second page of a mapping is unmapped again, so that each of the others is a mapping of its own.
 fn vmas(context: &Context<'_>, report: &mut Report) -> Measured<()> {
+    let (fork, exit) = fork_with_mappings(context, context.options.vmas as usize)?;
+    context.report(report, "fork_vmas", 0, fork, 0);
+    context.report(report, "exit_vmas", 0, exit, 0);
+    Ok(())
+}
+
+/// Fork and exit with `count` mappings more. Every second page of a mapping is unmapped again, so that each of the others is
+/// a mapping of its own.
+///
+/// # Errors
+/// No memory, or a child failed.
+pub fn fork_with_mappings(context: &Context<'_>, count: usize) -> Measured<(Option<Window>, Option<Window>)> {
     let Context { bench, options, .. } = context;
-    let (count, page) = (options.vmas as usize, page_size());
+    let page = page_size();
     let len = 2 * count * page;
     let base = memory::map(len, memory::READ_WRITE, memory::PRIVATE).trying("map memory")?;
     for hole in (base + page..base + len).step_by(2 * page) {
@@ -56,9 +67,7 @@ fn vmas(context: &Context<'_>, report: &mut Report) -> Measured<()> {
     }
     // SAFETY: as above; holes in the range are nothing to munmap.
     unsafe { memory::unmap(base, len) }.trying("unmap memory")?;
-    context.report(report, "fork_vmas", 0, fork, 0);
-    context.report(report, "exit_vmas", 0, exit, 0);
-    Ok(())
+    Ok((fork, exit))
 }
 
 /// From before fork until the child, which runs `body`, has been waited for.

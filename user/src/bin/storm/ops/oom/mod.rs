@@ -57,7 +57,7 @@ pub fn measure(bench: &Bench, options: &Options, report: &mut Report) -> Measure
 
     let (cost, events) = (window.cost, window.events);
     let (op, folio, region_mib) = ("oom", FOLIO, options.mib);
-    report.row(&Row { op, folio, region_mib, pages: 0, cost, fixed: 0, events, contpte: None });
+    report.row(&Row { op, folio, region_mib, pages: 0, cost, fixed: 0, events, count: None, contpte: None });
     let Tally { forks, failed, killed, .. } = tally;
     report.note(format_args!(
         "  oom: {forks} forks, {failed} more failed for lack of memory, {killed} children killed for it"
