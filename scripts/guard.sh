@@ -16,7 +16,7 @@ measure() {
     log=$out/logs/guard-$1.log
     rm -f "$log"
     status=0
-    CPU=$1 LOG=$log APPEND="pleat.selftest=off ${APPEND:-} -- storm --json --quiet --mib=16 --reps=2 $2" \
+    CPU=$1 LOG=$log APPEND="pleat.selftest=off ${APPEND:-} -- storm --json --quiet --mib=8 --reps=2 $2" \
         scripts/qemu.sh </dev/null >/dev/null 2>"${log%.log}.stderr" || status=$?
     if [ "$status" != 0 ]; then
         tail -n 15 "$log" "${log%.log}.stderr" >&2
@@ -27,9 +27,9 @@ measure() {
 
 mkdir -p "$out/logs"
 export ICOUNT=1 MEM=512M GIC=3 EL2='' SMP=1 TIMEOUT="${TIMEOUT:-300}"
-measure max "--sizes=4,64,2048,block --live=64 \
+measure max "--sizes=4,64,2048,block --live=16 \
     --ops=fork,exit,cow,munmap,populate,fork2,mprotect,holes,vmas,small,live"
-measure neoverse-n1 "--sizes=64 --ops=fork,exit,munmap,mprotect"
+measure neoverse-n1 "--sizes=64 --ops=fork,exit,munmap,mprotect,cow"
 
 cargo build --quiet --locked --release --target-dir "$cargo_target" -p versus
 # shellcheck disable=SC2086 # words

@@ -82,6 +82,14 @@ pub trait Mmu {
         }
     }
 
+    /// Clears the `nr` descriptors from `at`, which no walk leads to.
+    #[inline]
+    fn clear_run(&self, at: DescAddr, nr: usize) {
+        for index in 0..nr as u64 {
+            self.store(at.add(8 * index), 0);
+        }
+    }
+
     /// Takes the `nr` entries from `src` and writes each twice: in place, with the bits of `flip_src` changed (not if that
     /// is 0), and at the same distance from `dst`, with the bits of `flip_dst` changed. Stores as [`Mmu::store_run`]'s.
     #[inline]

@@ -141,6 +141,18 @@ pub fn table_alloc<M: Mmu>(
     to: Level,
     alloc: &mut impl FnMut() -> Option<PhysAddr>,
 ) -> Result<PhysAddr, TableError> {
+    table_alloc_with(mmu, root, va, to, alloc, link_table)
+}
+
+#[inline(always)]
+fn table_alloc_with<M: Mmu>(
+    mmu: &M,
+    root: PhysAddr,
+    va: VirtAddr,
+    to: Level,
+    alloc: &mut impl FnMut() -> Option<PhysAddr>,
+    link: impl Fn(&M, DescAddr, PhysAddr),
+) -> Result<PhysAddr, TableError> {
     let mut table = root;
     let mut level = Level::TOP;
     while level < to {
@@ -150,7 +162,7 @@ pub fn table_alloc<M: Mmu>(
             Upper::Block(_) => return Err(TableError::Occupied),
             Upper::Absent => {
                 let fresh = alloc().ok_or(TableError::NoMemory)?;
-                link_table(mmu, at, fresh);
+                link(mmu, at, fresh);
                 fresh
             }
         };
@@ -171,6 +183,25 @@ pub fn lookup_alloc<M: Mmu>(
     alloc: &mut impl FnMut() -> Option<PhysAddr>,
 ) -> Result<PteRef, TableError> {
     table_alloc(mmu, root, va, Level::PTE, alloc).map(|table| PteRef::in_table(table, va))
+}
+
+/// [`lookup_alloc`] in tables that no CPU has translated through yet: nothing can see them grow, so the barrier that
+/// comes before `root` is first loaded makes all of them visible at once.
+///
+/// # Errors
+/// As [`table_alloc`].
+#[inline]
+pub fn lookup_alloc_unseen<M: Mmu>(
+    mmu: &M,
+    root: PhysAddr,
+    va: VirtAddr,
+    alloc: &mut impl FnMut() -> Option<PhysAddr>,
+) -> Result<PteRef, TableError> {
+    let link = |mmu: &M, at, table: PhysAddr| {
+        mmu.count(Event::PteStores, 1);
+        mmu.store(at, TableDesc::new(table).raw());
+    };
+    table_alloc_with(mmu, root, va, Level::PTE, alloc, link).map(|table| PteRef::in_table(table, va))
 }
 
 /// The entries of each last-level table between two addresses: pairs of the first entry and how many of that table

@@ -25,7 +25,7 @@ use paging::batch::{Batch, Respect, folio_pte_batch};
 use paging::contpte::{Share, ptep_get_raw, set_pte_at, set_ptes, wrprotect_ptes};
 use paging::flush::Gather;
 use paging::pmd::{modify_pmd, set_pmd};
-use paging::walk::{Part, PteRef, lookup_alloc, parts};
+use paging::walk::{Part, PteRef, lookup_alloc_unseen, parts};
 use paging::{Asid, CONT_PTES, Event, PAGE_SIZE, PmdRef, Pte, VirtAddr};
 
 use self::nonpresent::{child_entry, copy_nonpresent};
@@ -205,9 +205,10 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// The entry for `va`, its tables made if need be.
+    /// The entry for `va` of a child that has not run ([`AddressSpace::activate`] has the barrier), its tables made if need
+    /// be.
     fn table_for<M: Machine>(&self, mm: &Mm<M>, va: VirtAddr) -> Result<PteRef> {
-        lookup_alloc(&mm.machine, self.root, va, &mut || mm.alloc_table()).map_err(|_| Errno::ENOMEM)
+        lookup_alloc_unseen(&mm.machine, self.root, va, &mut || mm.alloc_table()).map_err(|_| Errno::ENOMEM)
     }
 }
 

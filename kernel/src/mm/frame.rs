@@ -103,14 +103,17 @@ pub(super) struct Mapped<'a> {
 }
 
 impl Mapped<'_> {
-    /// No folio, no mappings.
-    pub const NONE: Mapped<'static> =
-        Mapped { folio: Folio { head: Pfn::new(0), order: 0, kind: Kind::Free }, pages: 0, head: &NOBODY };
+    /// No folio, no mappings: no frame has that number.
+    pub const NONE: Mapped<'static> = Mapped {
+        folio: Folio { head: Pfn::new(u64::MAX), order: 0, kind: Kind::Free },
+        pages: 0,
+        head: &NOBODY,
+    };
 
     /// Whether it is the folio that the frame belongs to.
     #[inline(always)]
     pub fn holds(&self, pfn: Pfn) -> bool {
-        self.pages > 0 && self.folio.span().contains(pfn)
+        self.folio.span().contains(pfn)
     }
 
     /// Takes the mappings from the folio's count. Returns whether that was the last of it: an anonymous folio is entered

@@ -308,16 +308,14 @@ impl<M: Machine> Mm<M> {
     /// Gives back a translation table that no walk can reach any more, and whose entries are all zero.
     #[inline]
     pub fn free_clean_table(&self, table: PhysAddr) {
-        let pfn = table.pfn();
-        // SAFETY: as in alloc_frames.
-        if !unsafe { self.caches.with(self.machine.cpu(), |caches| caches.has_room_for_clean()) } {
-            return self.free_table(table);
+        // SAFETY: as in alloc_frames. Nobody takes it out before it is entered as free below.
+        if unsafe { self.caches.with(self.machine.cpu(), |caches| caches.push_clean(table.pfn())) } {
+            self.tables.fetch_sub(1, Ordering::Relaxed);
+            self.frames.release(table.pfn());
+            self.machine.freed(table, PAGE_SIZE as usize, Kind::Table);
+        } else {
+            self.free_table(table);
         }
-        self.tables.fetch_sub(1, Ordering::Relaxed);
-        let Folio { order, kind, .. } = self.frames.release(pfn);
-        self.machine.freed(table, (PAGE_SIZE as usize) << order, kind);
-        // SAFETY: as in alloc_frames.
-        unsafe { self.caches.with(self.machine.cpu(), |caches| caches.push_clean(pfn)) };
     }
 
     /// Zeroes `pages` frames.

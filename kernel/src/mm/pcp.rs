@@ -101,19 +101,13 @@ impl Caches {
         self.clean.get(top).copied()
     }
 
-    /// Whether [`Caches::push_clean`] would keep a frame.
+    /// Keeps a frame of zeroes; returns `false` if there is no room.
     #[inline]
-    pub fn has_room_for_clean(&self) -> bool {
-        self.clean_len < CLEAN
-    }
-
-    /// Keeps a frame of zeroes, if there is room.
-    #[inline]
-    pub fn push_clean(&mut self, pfn: Pfn) {
-        if let Some(slot) = self.clean.get_mut(self.clean_len) {
-            *slot = pfn;
-            self.clean_len += 1;
-        }
+    pub fn push_clean(&mut self, pfn: Pfn) -> bool {
+        let Some(slot) = self.clean.get_mut(self.clean_len) else { return false };
+        *slot = pfn;
+        self.clean_len += 1;
+        true
     }
 
     /// Keeps as many of `blocks`, of `order`, as fill three quarters; returns how many. The rest of the room is for those
@@ -213,9 +207,9 @@ mod tests {
     #[test]
     fn frames_of_zeroes_are_kept_apart_and_go_back_with_the_others() {
         let mut caches = Caches::EMPTY;
-        assert!(caches.push(Pfn::new(1), 0) && caches.has_room_for_clean());
-        (0..CLEAN as u64).for_each(|n| caches.push_clean(Pfn::new(100 + n)));
-        assert!(!caches.has_room_for_clean());
+        assert!(caches.push(Pfn::new(1), 0));
+        assert!((0..CLEAN as u64).all(|n| caches.push_clean(Pfn::new(100 + n))));
+        assert!(!caches.push_clean(Pfn::new(1)));
         assert_eq!(caches.pages(), 1 + CLEAN as u64);
         assert_eq!((caches.pop(0), caches.pop(0)), (Some(Pfn::new(1)), None));
         assert_eq!(caches.pop_clean(), Some(Pfn::new(100 + CLEAN as u64 - 1)));

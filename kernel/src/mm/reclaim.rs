@@ -52,10 +52,11 @@ impl AddressSpace {
     /// `ENOMEM`: nothing of the child remains, and this address space is unchanged but for write protection, and for
     /// what was paged out to make room.
     pub fn fork<M: Machine>(&mut self, mm: &Mm<M>) -> Result<AddressSpace> {
-        match self.try_fork(mm) {
-            Err(Errno::ENOMEM) => self.with_reclaim(mm, |space| space.try_fork(mm).ok()).ok_or(Errno::ENOMEM),
-            other => other,
+        let child = self.try_fork(mm);
+        if matches!(child, Err(Errno::ENOMEM)) {
+            return self.with_reclaim(mm, |space| space.try_fork(mm).ok()).ok_or(Errno::ENOMEM);
         }
+        child
     }
 
     /// Repeats `attempt` as long as there is something to reclaim and it returns nothing.

@@ -5,7 +5,7 @@
 
 use core::mem::MaybeUninit;
 
-use paging::batch::pte_batch_hint;
+use paging::batch::{FolioSpan, pte_batch_hint};
 use paging::contpte::ptep_get_raw;
 use paging::teardown::Heir;
 use paging::walk::{Part, PteRef};
@@ -62,28 +62,48 @@ impl Freed {
 const CLEARED: usize = 64;
 
 /// Releases what an address space mapped and the tables it mapped it with, once nothing translates through them.
-pub(super) struct Release<'m, M: Machine>(pub &'m Mm<M>);
+/// Finish with [`Release::finish`].
+#[must_use = "the last folios are given back by finish"]
+pub(super) struct Release<'m, M: Machine> {
+    mm: &'m Mm<M>,
+    freed: Freed,
+}
+
+impl<'m, M: Machine> Release<'m, M> {
+    /// Nothing released yet.
+    #[inline(always)]
+    pub fn new(mm: &'m Mm<M>) -> Self {
+        Release { mm, freed: Freed::new() }
+    }
+
+    /// Gives back what became free last.
+    #[inline(always)]
+    pub fn finish(mut self) {
+        self.freed.give_back(self.mm);
+    }
+}
 
 impl<M: Machine> Heir for Release<'_, M> {
     fn part(&mut self, part: Part) -> bool {
         match part {
-            Part::Table(first, nr) if nr <= CLEARED => {
-                self.0.release_and_clear::<true>(first, nr);
-                true
-            }
             Part::Table(first, nr) => {
-                self.0.release_and_clear::<false>(first, nr);
-                false
+                self.mm.release_part(first, nr, &mut self.freed);
+                if nr <= CLEARED {
+                    self.mm.machine.clear_run(first.desc(), nr);
+                    self.mm.machine.count(Event::PteStores, nr as u64);
+                }
+                nr <= CLEARED
             }
             Part::Block(_, block) => {
-                self.0.folio_remove_mappings(self.0.frames.folio(block.pfn()).head, PMD_PAGES as u32);
+                self.mm.folio_remove_mappings(self.mm.frames.folio(block.pfn()).head, PMD_PAGES as u32);
                 true
             }
         }
     }
 
+    #[inline(always)]
     fn table(&mut self, table: PhysAddr, clean: bool) {
-        if clean { self.0.free_clean_table(table) } else { self.0.free_table(table) }
+        if clean { self.mm.free_clean_table(table) } else { self.mm.free_table(table) }
     }
 }
 
@@ -91,59 +111,65 @@ impl<M: Machine> Mm<M> {
     /// Drops the mappings of the `nr` entries from `first`, which lie in one table, by runs of one folio, and what the
     /// entries refer to that are not present. Returns how many pages of a resident set they were.
     pub(super) fn release_entries(&self, first: PteRef, nr: usize) -> usize {
-        self.release_and_clear::<false>(first, nr)
+        let mut freed = Freed::new();
+        let pages = self.release_part(first, nr, &mut freed);
+        freed.give_back(self);
+        pages
     }
 
-    /// [`Mm::release_entries`], which are empty afterwards if `CLEAR`.
+    /// [`Mm::release_entries`]; what became free is in `freed`, or given back already.
     #[inline(never)]
-    fn release_and_clear<const CLEAR: bool>(&self, first: PteRef, nr: usize) -> usize {
-        let mut freed = Freed::new();
+    fn release_part(&self, first: PteRef, nr: usize, freed: &mut Freed) -> usize {
         let mut run = Mapped::NONE;
         let (mut pages, mut single, mut updates, mut index) = (0, 0, 0, 0);
         while index < nr {
             let pte = ptep_get_raw(&self.machine, first.add(index));
+            if pte.is_none() {
+                index += 1;
+                continue;
+            }
             if !pte.is_present() || pte.is_special() {
-                if !pte.is_present() && !pte.is_none() {
+                if !pte.is_present() {
                     pages += usize::from(self.release_nonpresent(pte));
-                }
-                if CLEAR && !pte.is_none() {
-                    self.clear_released(first.add(index), 1);
                 }
                 index += 1;
                 continue;
             }
-            if !pte.is_cont() && self.frames.folio(pte.pfn()).is_page() {
-                let pages = self.release_pages(first.add(index), nr - index, &mut freed);
-                if CLEAR {
-                    self.clear_released(first.add(index), pages);
-                }
-                single += pages;
-                index += pages;
-                continue;
-            }
-            // Entries of a folded block map one folio throughout; a block may go on behind the range.
-            let batch = pte_batch_hint(first.add(index), pte).min(nr - index);
-            if CLEAR {
-                self.clear_released(first.add(index), batch);
-            }
-            pages += batch;
-            index += batch;
             if !run.holds(pte.pfn()) {
-                updates += self.drop_run(&run, &mut freed);
+                if !pte.is_cont() && self.frames.folio(pte.pfn()).is_page() {
+                    let pages = self.release_pages(first.add(index), nr - index, freed);
+                    single += pages;
+                    index += pages;
+                    continue;
+                }
+                updates += self.drop_run(&run, freed);
                 run = self.frames.mapped(pte.pfn());
             }
+            // Entries of a folded block map one folio throughout; a block may go on behind the range.
+            let batch = if pte.is_cont() {
+                pte_batch_hint(first.add(index), pte).min(nr - index)
+            } else {
+                1 + self.pages_of(run.folio.span(), first.add(index + 1), nr - index - 1)
+            };
             run.pages += batch as u32;
+            pages += batch;
+            index += batch;
         }
-        updates += self.drop_run(&run, &mut freed);
-        freed.give_back(self);
-        self.machine.count(Event::FolioRefUpdates, updates + single as u64);
+        updates += self.drop_run(&run, freed);
+        if updates + single as u64 > 0 {
+            self.machine.count(Event::FolioRefUpdates, updates + single as u64);
+        }
         pages + single
     }
 
+    /// How many of the entries from `first`, at most `max`, map pages of one folio, not in a block.
     #[inline(always)]
-    fn clear_released(&self, first: PteRef, nr: usize) {
-        (0..nr).for_each(|index| self.machine.store(first.add(index).desc(), 0));
-        self.machine.count(Event::PteStores, nr as u64);
+    fn pages_of(&self, folio: FolioSpan, first: PteRef, max: usize) -> usize {
+        let is_one = |index: &usize| {
+            let pte = ptep_get_raw(&self.machine, first.add(*index));
+            pte.is_present() && !pte.is_special() && !pte.is_cont() && folio.contains(pte.pfn())
+        };
+        (0..max).take_while(is_one).count()
     }
 
     /// Drops the mappings of the entries from `first`, at most `max`, as long as they map pages that are folios by

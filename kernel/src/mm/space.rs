@@ -59,6 +59,7 @@ impl AddressSpace {
     ///
     /// # Errors
     /// `ENOMEM`.
+    #[inline(always)] // it is large: built where it is to be
     pub fn new<M: Machine>(mm: &Mm<M>) -> Result<Self> {
         mm.asids.prepare()?;
         let root = mm.alloc_table().ok_or(Errno::ENOMEM)?;
@@ -140,7 +141,9 @@ impl AddressSpace {
             paging::flush::issue_asid(&mm.machine, self.asid()).sync(&mm.machine);
         }
         let ranges = self.vmas.iter().map(|vma| (vma.start, vma.end));
-        take_apart(&mm.machine, self.root, ranges, &mut Release(mm));
+        let mut release = Release::new(mm);
+        take_apart(&mm.machine, self.root, ranges, &mut release);
+        release.finish();
         mm.free_clean_table(self.root);
         self.vmas.clear(|vma| release_vma(mm, vma));
     }

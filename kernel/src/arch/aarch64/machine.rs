@@ -89,6 +89,12 @@ impl Mmu for Cpu {
     }
 
     #[inline(always)]
+    fn clear_run(&self, at: DescAddr, nr: usize) {
+        // SAFETY: as for `descriptor`; the table is nobody else's, as no walk leads to it.
+        unsafe { linear(at.get()).write_bytes(0, 8 * nr) };
+    }
+
+    #[inline(always)]
     fn swap(&self, at: DescAddr, value: u64) -> u64 {
         descriptor(at).swap(value, Ordering::Relaxed)
     }
