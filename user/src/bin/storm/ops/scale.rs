@@ -1,10 +1,12 @@
 //! Does it stay as cheap? Fork and exit by the size of the region, by the number of children alive, and by the number of
 //! mappings, each from little to as much as the options say.
 
+use user::sys::file::{self, CLOSE_ON_EXEC, Pipe};
 use user::sys::memory::page_size;
+use user::sys::process;
 
 use super::{Context, Fixed, live, small};
-use crate::bench::{Bench, Measured, Trying, Window};
+use crate::bench::{Measured, Trying, Window};
 use crate::region::Region;
 use crate::report::Report;
 use crate::row::Row;
@@ -55,16 +57,10 @@ pub fn measure(context: &Context<'_>, report: &mut Report) -> Measured<()> {
 /// No memory for so many children, or one failed.
 fn children(context: &Context<'_>, report: &mut Report) -> Measured<()> {
     let Context { bench, options, .. } = context;
-    // On a leash of their own, or they would be woken with the one that is measured.
-    let crowd = Bench::new()?;
-    let mut alive = 0;
+    let mut crowd = Crowd::new()?;
     let mut measured = Ok(());
     for count in steps(1, options.live, 10) {
-        measured = (alive..count).try_for_each(|_| {
-            crowd.fork(|| 0)?;
-            alive += 1;
-            Ok(())
-        });
+        measured = crowd.grow(count);
         if measured.is_err() {
             break;
         }
@@ -78,9 +74,48 @@ fn children(context: &Context<'_>, report: &mut Report) -> Measured<()> {
             row(context, report, Place { op, mib: 0, pages: 0, count: Some(count) }, window, 0);
         }
     }
-    crowd.release(alive)?;
-    live::reap(alive)?;
+    crowd.end()?;
     measured
+}
+
+/// Children that are alive and do nothing. They wait on a leash of their own, or they would be woken with the one that is
+/// measured, and read no counters: among those is one that is found by a look at every process.
+struct Crowd {
+    ready: Pipe,
+    leash: Pipe,
+    alive: u64,
+}
+
+impl Crowd {
+    fn new() -> Measured<Self> {
+        let pipe = || file::pipe(CLOSE_ON_EXEC).trying("make a pipe");
+        Ok(Crowd { ready: pipe()?, leash: pipe()?, alive: 0 })
+    }
+
+    /// Adds children until there are `count`, each of them asleep.
+    fn grow(&mut self, count: u64) -> Measured<()> {
+        while self.alive < count {
+            let wait = || {
+                let ended = file::write_all(self.ready.write, &[1])
+                    .and_then(|()| file::read(self.leash.read, &mut [0]));
+                i32::from(ended.is_err())
+            };
+            process::spawn(wait).trying("fork")?;
+            self.alive += 1;
+            file::read(self.ready.read, &mut [0]).trying("wait for a child to be ready")?;
+        }
+        Ok(())
+    }
+
+    fn end(self) -> Measured<()> {
+        let release = |_| file::write_all(self.leash.write, &[1]).trying("release a child");
+        (0..self.alive).try_for_each(release)?;
+        live::reap(self.alive)?;
+        for end in [self.ready.read, self.ready.write, self.leash.read, self.leash.write] {
+            file::close(end).trying("close a pipe")?;
+        }
+        Ok(())
+    }
 }
 
 /// Measures and reports `scale_vma_fork` and `scale_vma_exit`, with so many mappings of a page each.
