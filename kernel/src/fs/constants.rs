@@ -5,7 +5,7 @@
 pub type Constant = (&'static str, &'static str, &'static str);
 
 /// All of them. Sorted by directory, so that each is made once.
-pub const CONSTANTS: [Constant; 29] = [
+pub const CONSTANTS: [Constant; 31] = [
     ("proc", "filesystems", "nodev\tproc\nnodev\tsysfs\nnodev\ttmpfs\nnodev\tdevtmpfs\n"),
     ("proc", "mounts", MOUNTS),
     ("proc", "swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
@@ -33,6 +33,8 @@ pub const CONSTANTS: [Constant; 29] = [
     ("proc/sys/vm", "swappiness", "60\n"),
     ("sys/devices/system/cpu", "online", "0\n"),
     ("sys/devices/system/cpu", "possible", "0\n"),
+    ("sys/devices/system/cpu/cpu0/topology", "core_id", "0\n"),
+    ("sys/devices/system/cpu/cpu0/topology", "physical_package_id", "0\n"),
     ("sys/devices/system/node", "online", "0\n"),
     ("sys/kernel/mm/transparent_hugepage", "defrag", "always defer defer+madvise [madvise] never\n"),
     ("sys/kernel/mm/transparent_hugepage", "use_zero_page", "0\n"),

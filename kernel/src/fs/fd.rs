@@ -29,7 +29,7 @@ struct Slot {
 /// A program that is executed, for `/proc`.
 pub struct Executed {
     /// Its file.
-    pub file: Place,
+    pub file: Ref<Place>,
     /// Its arguments, each with a NUL behind it, or the first bytes of them.
     pub arguments: Bytes,
 }

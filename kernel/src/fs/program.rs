@@ -16,7 +16,7 @@ use crate::util::Ref;
 
 /// An executable file, kept alive.
 pub struct Program {
-    place: Place,
+    place: Ref<Place>,
     contents: Contents,
 }
 
@@ -24,27 +24,21 @@ impl Program {
     /// Finds the file that `path` names, from `start` unless it is absolute.
     ///
     /// # Errors
-    /// Those of [`walk`]; `EACCES`: not a regular file, or nobody may execute it.
+    /// Those of [`walk`]; `EACCES`: not a regular file, or nobody may execute it; `ENOMEM`.
     pub fn open(fs: &'static Fs, processes: &dyn Processes, start: Node, path: &[u8]) -> Result<Self> {
         let mut tree = fs.lock();
         let node = walk(&tree, processes, start, path, true)?;
-        Self::at(fs, &mut tree, node)
-    }
-
-    /// The file at `node`; the tree is locked.
-    ///
-    /// # Errors
-    /// `EACCES`: not a regular file, or nobody may execute it.
-    pub fn at(fs: &'static Fs, tree: &mut super::Tree, node: Node) -> Result<Self> {
         let Node::Inode(id) = node else { return Err(Errno::EACCES) };
         let inode = tree.inode(id);
-        match &inode.kind {
+        let contents = match &inode.kind {
             Kind::File(contents) if inode.mode & (linux::S_IXUSR | linux::S_IXGRP | linux::S_IXOTH) != 0 => {
-                let contents = contents.clone();
-                Ok(Program { place: fs.place(tree, node), contents })
+                contents.clone()
             }
-            _ => Err(Errno::EACCES),
-        }
+            _ => return Err(Errno::EACCES),
+        };
+        let place = fs.place(&mut tree, node);
+        drop(tree); // a place must not be dropped under the lock, which the next line may do
+        Ok(Program { place: Ref::try_new(place)?, contents })
     }
 
     /// Its size in bytes.
@@ -72,7 +66,7 @@ impl Program {
     }
 
     /// Where it is.
-    pub fn into_place(self) -> Place {
-        self.place
+    pub fn place(&self) -> Ref<Place> {
+        self.place.clone()
     }
 }

@@ -1,8 +1,8 @@
 //! From the headers of an ELF file to a plan of what to map where.
 //!
 //! A pure function over the file's bytes, which are nobody's friend: every number is checked before it is used, and a
-//! file that is not exactly as it should be gets `ENOEXEC`. Loaded are static executables for aarch64: fixed
-//! (ET_EXEC) or position independent (ET_DYN without an interpreter).
+//! file that is not exactly as it should be gets `ENOEXEC`. Loaded are executables for aarch64: fixed (ET_EXEC) or position
+//! independent (ET_DYN); those that name a dynamic loader (PT_INTERP) leave the rest to it.
 //!
 //! ```text
 //!   file    [p_offset ........ + p_filesz)
@@ -12,6 +12,7 @@
 //! ```
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use elf::abi;
 use elf::endian::LittleEndian;
@@ -84,17 +85,24 @@ pub struct LoadPlan {
     pub phdr: usize,
     /// The number of program headers.
     pub phnum: usize,
+    /// What was added to all addresses.
+    pub bias: usize,
+    /// Where in the file the path of the dynamic loader is (bytes), with a NUL behind it; none: it needs none.
+    pub interpreter: Option<Range<usize>>,
 }
 
 impl LoadPlan {
-    /// Reads the headers of an ELF file of `bytes` bytes, which begins with `file`: all of its headers are in that.
+    /// Reads the headers of an ELF file of `bytes` bytes, which begins with `file`: all of its headers are in that. If it is
+    /// position independent, it goes to `base`.
     ///
     /// # Errors
     /// `ENOEXEC`: not an executable of the kind above, or an inconsistent one. `ENOMEM`: no room for the plan.
-    pub fn parse_head(file: &[u8], bytes: u64) -> Result<LoadPlan> {
+    pub fn parse_head(file: &[u8], bytes: u64, base: usize) -> Result<LoadPlan> {
         let header = read_header(file).ok_or(Errno::ENOEXEC)?;
         let table = phdr_table(file, &header).ok_or(Errno::ENOEXEC)?;
-        let (bias, count) = place(table.iter(), header.e_type == abi::ET_DYN).ok_or(Errno::ENOEXEC)?;
+        let movable = (header.e_type == abi::ET_DYN).then_some(base);
+        let (bias, count) = place(table.iter(), movable).ok_or(Errno::ENOEXEC)?;
+        let interpreter = interpreter(table.iter(), file.len()).ok_or(Errno::ENOEXEC)?;
         let mut segments = Vec::new();
         segments.try_reserve_exact(count)?;
         let mut phdr = 0;
@@ -113,7 +121,7 @@ impl LoadPlan {
         }
         let entry = usize::try_from(header.e_entry).ok().and_then(|entry| entry.checked_add(bias));
         let entry = entry.filter(|entry| is_code(&segments, *entry)).ok_or(Errno::ENOEXEC)?;
-        Ok(LoadPlan { segments, entry, phdr, phnum: table.len() })
+        Ok(LoadPlan { segments, entry, phdr, phnum: table.len(), bias, interpreter })
     }
 
     /// As [`parse_head`](Self::parse_head), of a file that is there as a whole.
@@ -121,7 +129,7 @@ impl LoadPlan {
     /// # Errors
     /// The same.
     pub fn parse(file: &[u8]) -> Result<LoadPlan> {
-        Self::parse_head(file, file.len() as u64)
+        Self::parse_head(file, file.len() as u64, PIE_BASE)
     }
 
     /// Where the heap begins: the first page after the last segment.
@@ -157,12 +165,19 @@ fn loads(headers: PhdrIter<'_>) -> impl Iterator<Item = ProgramHeader> {
     headers.filter(|ph| ph.p_type == abi::PT_LOAD && (ph.p_memsz != 0 || ph.p_filesz != 0))
 }
 
-/// The load bias in bytes and the number of segments.
-fn place(headers: PhdrIter<'_>, position_independent: bool) -> Option<(usize, usize)> {
+/// Where the path of the dynamic loader is, if there is one; `None` if that is not in the first `file_len` bytes.
+fn interpreter(mut headers: PhdrIter<'_>, file_len: usize) -> Option<Option<Range<usize>>> {
+    let Some(ph) = headers.find(|ph| ph.p_type == abi::PT_INTERP) else { return Some(None) };
+    let start = usize::try_from(ph.p_offset).ok()?;
+    let end = start.checked_add(usize::try_from(ph.p_filesz).ok()?)?;
+    (end - start >= 2 && end <= file_len).then_some(Some(start..end))
+}
+
+/// The load bias in bytes and the number of segments; `base`: where it goes, if it can go anywhere.
+fn place(headers: PhdrIter<'_>, base: Option<usize>) -> Option<(usize, usize)> {
     let (mut count, mut align, mut lowest) = (0, PAGE, u64::MAX);
     for ph in headers {
         match ph.p_type {
-            abi::PT_INTERP => return None,
             abi::PT_LOAD if ph.p_memsz != 0 || ph.p_filesz != 0 => {
                 count += 1;
                 lowest = lowest.min(ph.p_vaddr);
@@ -178,12 +193,10 @@ fn place(headers: PhdrIter<'_>, position_independent: bool) -> Option<(usize, us
     if count == 0 {
         return None;
     }
-    if !position_independent {
-        return Some((0, count));
-    }
+    let Some(base) = base else { return Some((0, count)) };
     // Such files start near 0. One that does not would be biased by less, down to nothing.
     let lowest = usize::try_from(lowest).ok()? & !(align - 1);
-    Some(((PIE_BASE & !(align - 1)).checked_sub(lowest)?, count))
+    Some(((base & !(align - 1)).checked_sub(lowest)?, count))
 }
 
 fn read_segment(ph: &ProgramHeader, file_len: u64, bias: usize) -> Option<Segment> {

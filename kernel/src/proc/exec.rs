@@ -8,8 +8,9 @@ use paging::VirtAddr;
 
 use super::args::Strings;
 use super::comm::Comm;
-use super::elf_plan::{LoadPlan, Segment};
+use super::elf_plan::Segment;
 use super::layout::{PAGE, STACK_TOP};
+use super::load::{Loading, load};
 use super::process::Process;
 use super::signal::thread::AltStack;
 use super::stack_image::{Contents, StackImage, at};
@@ -17,8 +18,7 @@ use super::{TABLE, exit, sched};
 use crate::arch::{self, FpState, TrapFrame, uaccess};
 use crate::errno::{Errno, Result};
 use crate::fs::bytes::Bytes;
-use crate::fs::kernel::Kernel;
-use crate::fs::{self, Executed, Node, Program};
+use crate::fs::{Executed, Program};
 use crate::mm::stack::stack_start;
 use crate::mm::{Access, AddressSpace, Backing, FaultError, MapFlags, MapRequest, Prot};
 use crate::util::Ref;
@@ -32,9 +32,6 @@ fn hwcap() -> u64 {
     const ATOMICS: u64 = 1 << 8;
     FP | ASIMD | if arch::features().lse { ATOMICS } else { 0 }
 }
-
-/// Bytes at the start of a file that its headers have to be in.
-const HEAD_BYTES: usize = 16 << 10;
 
 /// Bytes of the arguments that `/proc` shows.
 const SHOWN_BYTES: usize = 4096;
@@ -60,16 +57,17 @@ impl Drop for Building {
 /// process goes on as before then.
 pub(crate) fn exec(path: &[u8], argv: &Strings, envp: &Strings, frame: &mut TrapFrame) -> Result<()> {
     let me = sched::current();
-    let program = find(me, path)?;
-    let plan = LoadPlan::parse_head(&program.read(0, HEAD_BYTES)?, program.bytes())?;
-    let image = initial_stack(path, argv, envp, &plan)?;
+    let loading = load(me, path, argv)?;
+    let argv = loading.argv.as_ref().unwrap_or(argv);
+    let image = initial_stack(path, argv, envp, &loading)?;
 
     let mut building = Building(Some(AddressSpace::new(crate::mm())?));
+    let entry = loading.entry() as u64;
     if let Some(space) = &mut building.0 {
-        populate(space, &plan, &program, &image)?;
+        populate(space, &loading, &image)?;
     }
     let shown = &argv.bytes()[..argv.bytes().len().min(SHOWN_BYTES)];
-    let executed = Executed { file: program.into_place(), arguments: Bytes::copy_of(shown)? };
+    let executed = Executed { file: loading.program.file.place(), arguments: Bytes::copy_of(shown)? };
     let executed = Ref::try_new(executed)?;
     be_alone(me)?;
     let leader = me.leader();
@@ -77,7 +75,7 @@ pub(crate) fn exec(path: &[u8], argv: &Strings, envp: &Strings, frame: &mut Trap
     let own = if me.task.is_leader() { core::ptr::null() } else { core::ptr::from_ref(leader) };
     let old = me.memory.replace(own);
     me.activate_mm();
-    if let Err(error) = write_initial_data(&plan, &image) {
+    if let Err(error) = write_initial_data(&loading, &image) {
         me.memory.set(old);
         core::mem::swap(&mut building.0, &mut *leader.mm.lock());
         me.activate_mm();
@@ -95,7 +93,7 @@ pub(crate) fn exec(path: &[u8], argv: &Strings, envp: &Strings, frame: &mut Trap
     drop(before); // not under the lock
     *leader.comm.lock() = Comm::of_path(path);
     become_new(me, leader);
-    let registers = TrapFrame { x: [0; 31], sp: image.sp as u64, pc: plan.entry as u64, pstate: 0 };
+    let registers = TrapFrame { x: [0; 31], sp: image.sp as u64, pc: entry, pstate: 0 };
     if me.task.is_leader() {
         *frame = registers;
         FpState::ZERO.restore();
@@ -110,13 +108,6 @@ pub(crate) fn exec(path: &[u8], argv: &Strings, envp: &Strings, frame: &mut Trap
     leader.tls.set(0);
     leader.task.signals.set_blocked(me.task.signals.blocked());
     Ok(())
-}
-
-/// The file that `path` names, from the working directory unless it is absolute.
-fn find(me: &Process, path: &[u8]) -> Result<Program> {
-    let cwd = me.leader().files.lock().cwd().cloned();
-    let start = cwd.as_ref().map_or(Node::ROOT, |place| place.node());
-    Program::open(fs::root()?, &Kernel, start, path)
 }
 
 /// What a process keeps of its signals, and of what it was to its parent, when it executes a program.
@@ -182,7 +173,8 @@ pub(crate) fn settle() {
     }
 }
 
-fn initial_stack(path: &[u8], argv: &Strings, envp: &Strings, plan: &LoadPlan) -> Result<StackImage> {
+fn initial_stack(path: &[u8], argv: &Strings, envp: &Strings, loading: &Loading) -> Result<StackImage> {
+    let plan = &loading.program.plan;
     if argv.cost() + envp.cost() > super::args::ARG_MAX {
         return Err(Errno::E2BIG);
     }
@@ -195,7 +187,7 @@ fn initial_stack(path: &[u8], argv: &Strings, envp: &Strings, plan: &LoadPlan) -
         (at::PHDR, plan.phdr as u64),
         (at::PHENT, 56),
         (at::PHNUM, plan.phnum as u64),
-        (at::BASE, 0),
+        (at::BASE, loading.loader_base() as u64),
         (at::FLAGS, 0),
         (at::ENTRY, plan.entry as u64),
         (at::UID, 0),
@@ -208,20 +200,10 @@ fn initial_stack(path: &[u8], argv: &Strings, envp: &Strings, plan: &LoadPlan) -
 }
 
 /// Maps everything, and faults in what will be written before the program runs.
-fn populate(space: &mut AddressSpace, plan: &LoadPlan, program: &Program, image: &StackImage) -> Result<()> {
-    for segment in &plan.segments {
-        let prot = prot_of(segment);
-        let (start, file_end, end) = (segment.start(), segment.file_end(), segment.end());
-        if start < file_end {
-            let page = segment.offset / PAGE as u64;
-            let backing = Backing::Object { object: program.object(), page };
-            map(space, start, file_end - start, prot, MapFlags::empty(), backing)?;
-        }
-        if file_end < end {
-            map(space, file_end, end - file_end, prot, MapFlags::empty(), Backing::Anon)?;
-        }
-        if let Some((addr, _)) = segment.zero_tail() {
-            fault_in(space, addr)?;
+fn populate(space: &mut AddressSpace, loading: &Loading, image: &StackImage) -> Result<()> {
+    for part in loading.parts() {
+        for segment in &part.plan.segments {
+            map_segment(space, segment, &part.file)?;
         }
     }
     let rw = Prot::READ | Prot::WRITE;
@@ -230,8 +212,25 @@ fn populate(space: &mut AddressSpace, plan: &LoadPlan, program: &Program, image:
     for page in (image.sp & !(PAGE - 1)..STACK_TOP).step_by(PAGE) {
         fault_in(space, page)?;
     }
-    space.set_brk_start(plan.brk_start());
+    space.set_brk_start(loading.program.plan.brk_start());
     Ok(())
+}
+
+fn map_segment(space: &mut AddressSpace, segment: &Segment, file: &Program) -> Result<()> {
+    let prot = prot_of(segment);
+    let (start, file_end, end) = (segment.start(), segment.file_end(), segment.end());
+    if start < file_end {
+        let page = segment.offset / PAGE as u64;
+        let backing = Backing::Object { object: file.object(), page };
+        map(space, start, file_end - start, prot, MapFlags::empty(), backing)?;
+    }
+    if file_end < end {
+        map(space, file_end, end - file_end, prot, MapFlags::empty(), Backing::Anon)?;
+    }
+    match segment.zero_tail() {
+        Some((addr, _)) => fault_in(space, addr),
+        None => Ok(()),
+    }
 }
 
 fn map(
@@ -261,8 +260,8 @@ fn prot_of(segment: &Segment) -> Prot {
     prot
 }
 
-fn write_initial_data(plan: &LoadPlan, image: &StackImage) -> Result<()> {
-    for (addr, bytes) in plan.segments.iter().filter_map(Segment::zero_tail) {
+fn write_initial_data(loading: &Loading, image: &StackImage) -> Result<()> {
+    for (addr, bytes) in loading.parts().flat_map(|part| &part.plan.segments).filter_map(Segment::zero_tail) {
         uaccess::zero_user(addr, bytes)?;
     }
     uaccess::copy_to_user(image.sp, &image.bytes)

@@ -32,6 +32,7 @@ mod pid;
 pub(crate) mod request;
 pub(crate) mod restart;
 mod run_queue;
+mod script;
 pub mod signal;
 pub mod stack_image;
 mod table;
@@ -54,6 +55,8 @@ mod init;
 mod inspect;
 #[cfg(target_os = "none")]
 pub(crate) mod kill;
+#[cfg(target_os = "none")]
+mod load;
 #[cfg(target_os = "none")]
 mod process;
 #[cfg(target_os = "none")]

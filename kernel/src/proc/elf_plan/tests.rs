@@ -1,3 +1,4 @@
+use super::super::layout::LOADER_BASE;
 use super::*;
 
 /// A file under construction: program headers as tuples of type, flags, offset, vaddr, filesz, memsz, align.
@@ -65,7 +66,14 @@ fn a_position_independent_executable_moves_as_a_whole() {
     assert_eq!((plan.entry, plan.phdr), (base + 0x1000, base + 64));
     assert_eq!((plan.segments[0].vaddr, plan.segments[1].vaddr), (base, base + 0x1_1800));
     let interpreter = (abi::PT_INTERP, abi::PF_R, 0x100, 0x100, 0x10, 0x10, 1);
-    assert!(LoadPlan::parse(&elf(abi::ET_DYN, 0x1000, &[interpreter, text, data])).is_err());
+    let file = elf(abi::ET_DYN, 0x1000, &[interpreter, text, data]);
+    let plan = LoadPlan::parse(&file).unwrap();
+    assert_eq!((plan.interpreter, plan.bias), (Some(0x100..0x110), base));
+    let loader_base = LOADER_BASE & !0x1f_ffff;
+    let loader = LoadPlan::parse_head(&file, file.len() as u64, LOADER_BASE).unwrap();
+    assert_eq!((loader.bias, loader.entry - plan.entry), (loader_base, loader_base - base));
+    let outside = (abi::PT_INTERP, abi::PF_R, 1 << 40, 0x100, 0x10, 0x10, 1);
+    assert!(LoadPlan::parse(&elf(abi::ET_DYN, 0x1000, &[outside, text, data])).is_err());
 }
 
 #[test]
