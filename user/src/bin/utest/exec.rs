@@ -6,7 +6,7 @@ use core::ptr;
 use user::rt::start::Args;
 use user::sys::file::{self, CLOSE_ON_EXEC};
 use user::sys::process::{self, Status};
-use user::sys::{Errno, Result};
+use user::sys::{Errno, Result, raw, tree};
 use user::text::Text;
 
 use crate::harness::{Outcome, Test, Trouble, child_passes};
@@ -24,6 +24,8 @@ pub const TESTS: &[Test] = &[
     ("exec with bad argument pointers: EFAULT", bad_pointers),
     ("exec with huge arguments: E2BIG or success", huge_arguments),
     ("fork and exec 100 times", many),
+    ("exec of a script", script),
+    ("exec of a script that names itself: ELOOP", endless_script),
 ];
 
 type Path = Text<256>;
@@ -168,4 +170,50 @@ fn many(args: Args) -> Outcome {
         check_eq!(output.as_str(), "a b\n");
     }
     Ok(())
+}
+
+/// Makes a file that may be executed, with these contents.
+fn make_script(path: &CStr, contents: &[u8]) -> Outcome {
+    let fd = tree::create(path, tree::TRUNCATE)?;
+    file::write_all(fd, contents)?;
+    // SAFETY: numbers only.
+    unsafe { raw(linux_raw_sys::general::__NR_fchmod, [fd as usize, 0o755]) }?;
+    Ok(file::close(fd)?)
+}
+
+fn script(args: Args) -> Outcome {
+    const PATH: &CStr = c"/utest-script";
+    let echo = echo(args);
+    let echo = echo.as_str().trim_end_matches('\0');
+    for (argument, shown) in [("", "/utest-script one\n"), (" two  words ", "two  words /utest-script one\n")]
+    {
+        let line: Text<256> = Text::format(format_args!("#! {echo}{argument}\n"));
+        make_script(PATH, line.as_bytes())?;
+        let pipe = file::pipe(CLOSE_ON_EXEC)?;
+        let child = process::spawn(|| {
+            if file::duplicate(pipe.write, 1).is_ok() {
+                let argv = [c"lost".as_ptr(), c"one".as_ptr(), ptr::null()];
+                process::execve(PATH, &argv, &[ptr::null()]);
+            }
+            127
+        })?;
+        file::close(pipe.write)?;
+        let mut buffer = [0; 256];
+        let count = file::read_all(pipe.read, &mut buffer)?;
+        check_eq!(process::wait(child)?.exited(), Some(0));
+        check_eq!(core::str::from_utf8(&buffer[..count]), Ok(shown));
+        file::close(pipe.read)?;
+    }
+    make_script(PATH, b"#! \n")?;
+    check_eq!(process::execve(PATH, &[ptr::null()], &[ptr::null()]), Errno::ENOEXEC);
+    make_script(PATH, b"#!/no/such\n")?;
+    check_eq!(process::execve(PATH, &[ptr::null()], &[ptr::null()]), Errno::ENOENT);
+    Ok(tree::unlink(PATH)?)
+}
+
+fn endless_script(_: Args) -> Outcome {
+    const PATH: &CStr = c"/utest-endless";
+    make_script(PATH, b"#!/utest-endless\n")?;
+    check_eq!(process::execve(PATH, &[ptr::null()], &[ptr::null()]), Errno::ELOOP);
+    Ok(tree::unlink(PATH)?)
 }
