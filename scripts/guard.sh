@@ -27,8 +27,8 @@ measure() {
 
 mkdir -p "$out/logs"
 export ICOUNT=1 MEM=512M GIC=3 EL2='' SMP=1 TIMEOUT="${TIMEOUT:-300}"
-measure max "--sizes=4,64,2048,block --live=16 \
-    --ops=fork,exit,cow,munmap,populate,fork2,mprotect,holes,vmas,small,live"
+ops=fork,exit,cow,munmap,populate,fork2,mprotect,holes,vmas,small,live
+measure max "--sizes=4,64,2048,block --live=16 --ops=$ops"
 measure neoverse-n1 "--sizes=64 --ops=fork,exit,munmap,mprotect,cow"
 
 cargo build --quiet --locked --release --target-dir "$cargo_target" -p versus
