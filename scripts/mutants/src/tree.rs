@@ -1,5 +1,6 @@
 //! A copy of the checkout to plant bugs in.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,9 +28,12 @@ impl Tree {
             .output()
             .map_err(|error| format!("git: {error}"))?;
         let root = std::path::absolute(to).map_err(|error| format!("{to}: {error}"))?;
-        for name in String::from_utf8_lossy(&listed.stdout).split_terminator('\0') {
-            copy(Path::new(name), &root.join(name)).map_err(|error| format!("{name}: {error}"))?;
+        let listed = String::from_utf8_lossy(&listed.stdout);
+        let names: HashSet<&Path> = listed.split_terminator('\0').map(Path::new).collect();
+        for name in &names {
+            copy(name, &root.join(name)).map_err(|error| format!("{}: {error}", name.display()))?;
         }
+        remove_others(&root, &root, &names).map_err(|error| format!("{to}: {error}"))?;
         Ok(Tree { root })
     }
 
@@ -57,6 +61,24 @@ impl Tree {
     }
 }
 
+/// Removes files below `directory` that have no name of `names` in `root`: what an older checkout had elsewhere would be
+/// compiled, or be in the way.
+fn remove_others(root: &Path, directory: &Path, names: &HashSet<&Path>) -> std::io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.strip_prefix(root).unwrap_or(&path);
+        if name == Path::new("target") {
+            continue;
+        }
+        if path.is_dir() {
+            remove_others(root, &path, names)?;
+        } else if !names.contains(name) || !name.exists() {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     if !from.exists() {
         return Ok(()); // deleted, but not yet committed
@@ -69,4 +91,23 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
         fs::create_dir_all(parent)?;
     }
     fs::copy(from, to).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_checkout_does_not_have_leaves_the_copy_but_its_build_stays() {
+        let root = std::env::temp_dir().join(format!("mutants-tree-{}", std::process::id()));
+        for name in ["Cargo.toml", "src/old.rs", "target/kept"] {
+            let path = root.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        remove_others(&root, &root, &HashSet::from([Path::new("Cargo.toml")])).unwrap();
+        let there = ["Cargo.toml", "src/old.rs", "target/kept"].map(|name| root.join(name).exists());
+        fs::remove_dir_all(&root).unwrap();
+        assert_eq!(there, [true, false, true]);
+    }
 }
