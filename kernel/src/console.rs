@@ -57,7 +57,7 @@ pub fn read_byte() -> Option<u8> {
     UART.lock().as_mut()?.read()
 }
 
-/// Has the UART interrupt when a byte has come in.
+/// Has the UART interrupt when a byte comes in; what is there already is to be read.
 pub fn listen() {
     if let Some(uart) = UART.lock().as_mut() {
         uart.listen();

@@ -32,11 +32,17 @@ impl Uart {
             // A rate that the clock cannot be divided down to leaves the line as firmware set it.
             let _ = device.enable(line, description.baud, clock_hz);
         }
+        // What was typed so far went with the FIFO that was just switched on, and QEMU holds back what follows until the
+        // data register, the first, is read; it may be read at any time.
+        // SAFETY: as above; the register is 32 bits wide, and `device` does nothing meanwhile.
+        let _ = unsafe { registers.cast::<u32>().read_volatile() };
         Ok(Uart { device })
     }
 
-    /// Has the UART interrupt while bytes are there to be read.
+    /// Has the UART interrupt when bytes come in from here on. What is there already does not: it is to be read first.
     pub fn listen(&mut self) {
+        // A request may be left of bytes that are gone; nothing that is read would end it.
+        self.device.clear_interrupts(Interrupts::RXI | Interrupts::RTI);
         self.device.set_interrupt_masks(Interrupts::RXI | Interrupts::RTI);
     }
 

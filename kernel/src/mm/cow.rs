@@ -11,15 +11,15 @@
 //! (forks, and writes to 10 % of the pages on both sides) leaves 20 % of the blocks folded after one round and none after
 //! ten; copied by the block, all stay folded.
 //!
-//! Instructions (`storm --ops=cow`, 64 KiB folios, the child alive; `page` with `reuse` and `refold` off):
+//! Instructions (`storm --ops=cow`, 64 KiB folios, the child alive):
 //!
 //! | | `page` | `block` |
 //! |---|--:|--:|
-//! | every page is written: per page | 1,701 | 730 |
-//! | one page of each block is written: per write | 2,111 | 11,625 |
+//! | every page is written: per page | 889 | 187 |
+//! | one page of each block is written: per write | 1,214 | 2,935 |
 //!
-//! So the block wins from the sixth page of a block on, by the copying alone: one fault, one TLBI and one update of the
-//! counts stand for 16. Below that it costs time, and up to 15 pages of memory a block until the other side exits; that
+//! So the block wins from the third or fourth page of a block on, by the copying alone: one fault, one TLBI and one
+//! update of the counts stand for 16. Below that it costs time, and up to 15 pages of memory a block until the other side exits; that
 //! buys a block that a TLB can go on holding as one entry, in both processes, which no instruction count shows. Where
 //! memory is short the fault takes less by itself; where writes are sparse for good, `cow` takes `page`.
 //!

@@ -55,6 +55,7 @@ pub(crate) fn listen(interrupt: Option<devicetree::Interrupt>) {
         Ok(()) => {
             console::listen();
             INTERRUPT.store(interrupt.id, Relaxed);
+            receive();
         }
         Err(error) => log::warn!("console interrupt {}: {error:?}", interrupt.id),
     }
