@@ -15,7 +15,7 @@ PLEAT_SEQUENCES=${PLEAT_SEQUENCES:-200000} PLEAT_DEPTH=${PLEAT_DEPTH:-4} \
 # simulated machine that much longer, so the sequences are fewer.
 for granule in 16k 64k; do
     note "host tests, $granule granule"
-    PLEAT_SEQUENCES=${PLEAT_SEQUENCES_OTHER:-2000} PLEAT_DEPTH=1 \
+    PLEAT_SEQUENCES=${PLEAT_SEQUENCES_OTHER:-1000} PLEAT_DEPTH=1 \
         cargo test --locked -p paging -p model -p kernel --features "paging/granule-$granule" \
         --target-dir "$cargo_target" ${V:+--verbose}
 done
