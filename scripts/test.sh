@@ -9,13 +9,13 @@ scripts/test/run.sh
 note "host tests"
 # All but the image itself: that is one program, for one machine.
 # PLEAT_SEQUENCES random sequences of operations, and all sequences up to PLEAT_DEPTH: far more than plain `cargo test`.
-PLEAT_SEQUENCES=${PLEAT_SEQUENCES:-200000} PLEAT_DEPTH=${PLEAT_DEPTH:-4} \
+PLEAT_SEQUENCES=${PLEAT_SEQUENCES:-100000} PLEAT_DEPTH=${PLEAT_DEPTH:-4} \
     cargo test --locked --workspace --exclude pleat --target-dir "$cargo_target" ${V:+--verbose}
 # The other granules have the same code over other numbers. A block of 128 or 32 pages of 16 or 64 KiB takes the
 # simulated machine that much longer, so the sequences are fewer.
 for granule in 16k 64k; do
     note "host tests, $granule granule"
-    PLEAT_SEQUENCES=${PLEAT_SEQUENCES_OTHER:-1000} PLEAT_DEPTH=1 \
+    PLEAT_SEQUENCES=${PLEAT_SEQUENCES_OTHER:-500} PLEAT_DEPTH=1 \
         cargo test --locked -p paging -p model -p kernel --features "paging/granule-$granule" \
         --target-dir "$cargo_target" ${V:+--verbose}
 done
