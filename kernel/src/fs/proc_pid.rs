@@ -81,14 +81,8 @@ pub fn limits(out: &mut Text, limits: impl Iterator<Item = Limit>) -> Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::String;
+    use crate::fs::text::text;
     use std::vec::Vec;
-
-    fn text(fill: impl FnOnce(&mut Text) -> Result<()>) -> String {
-        let mut out = Text::new();
-        fill(&mut out).unwrap();
-        String::from_utf8(out.bytes().to_vec()).unwrap()
-    }
 
     #[test]
     fn stat_has_all_fields_at_their_places() {

@@ -75,13 +75,7 @@ pub fn loadavg(out: &mut Text, running: u64, processes: u64, last: u32) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::String;
-
-    fn text(fill: impl FnOnce(&mut Text) -> Result<()>) -> String {
-        let mut out = Text::new();
-        fill(&mut out).unwrap();
-        String::from_utf8(out.bytes().to_vec()).unwrap()
-    }
+    use crate::fs::text::text;
 
     #[test]
     fn lines_are_as_programs_expect_them() {

@@ -147,13 +147,7 @@ pub fn mapping(out: &mut Text, mapping: &Mapping<'_>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::String;
-
-    fn text(fill: impl FnOnce(&mut Text) -> Result<()>) -> String {
-        let mut out = Text::new();
-        fill(&mut out).unwrap();
-        String::from_utf8(out.bytes().to_vec()).unwrap()
-    }
+    use crate::fs::text::text;
 
     #[test]
     fn counters_are_one_to_a_line() {

@@ -52,6 +52,14 @@ pub fn written(outcome: fmt::Result) -> Result<()> {
     outcome.map_err(|fmt::Error| Errno::ENOMEM)
 }
 
+/// What `fill` writes, for tests of those who write such files.
+#[cfg(test)]
+pub(super) fn text(fill: impl FnOnce(&mut Text) -> Result<()>) -> std::string::String {
+    let mut out = Text::new();
+    fill(&mut out).unwrap();
+    std::string::String::from_utf8(out.bytes().to_vec()).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
