@@ -22,7 +22,7 @@
 use core::sync::atomic::Ordering;
 
 use paging::batch::{Batch, Respect, folio_pte_batch};
-use paging::contpte::{Share, ptep_get_raw, set_pte_at, set_ptes, wrprotect_ptes};
+use paging::contpte::{Share, ptep_get_raw, ptep_set_wrprotect, set_pte_at, set_ptes, wrprotect_ptes};
 use paging::flush::Gather;
 use paging::pmd::{modify_pmd, set_pmd};
 use paging::walk::{Part, PteRef, lookup_alloc_unseen, parts};
@@ -248,7 +248,11 @@ fn copy_present_ptes<M: Machine>(
     }
     let shared = if vma.is_private() {
         if batch.any_writable {
-            wrprotect_ptes(&mm.machine, asid, src, nr);
+            if nr == 1 {
+                ptep_set_wrprotect(&mm.machine, asid, src);
+            } else {
+                wrprotect_ptes(&mm.machine, asid, src, nr);
+            }
             flush.add_all();
         }
         let shared = child_pte(pte, keep_wp).wrprotect();

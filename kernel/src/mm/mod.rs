@@ -55,6 +55,7 @@ pub mod protect;
 pub mod reclaim;
 pub mod refold;
 mod release;
+pub mod show;
 pub mod smaps;
 mod soft_dirty;
 pub mod space;

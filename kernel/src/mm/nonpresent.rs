@@ -9,7 +9,7 @@
 //! A migration entry keeps the mapping's count and place in the resident set: nothing can be lost between its two
 //! halves, whatever fork, munmap or exit do to it meanwhile. All of it happens under the address space's lock.
 
-use paging::contpte::{clear_full_ptes, set_pte_at, set_ptes};
+use paging::contpte::{pte_clear, set_pte_at, set_ptes};
 use paging::desc::{Marker, SwapEntry};
 use paging::walk::PteRef;
 use paging::{Asid, NonPresent, PAGE_SIZE, Pfn, Pte};
@@ -81,7 +81,7 @@ impl AddressSpace {
         pte: Pte,
         unmapped: &mut Unmapped<'_, M>,
     ) {
-        clear_full_ptes(&mm.machine, self.asid(), at, 1);
+        pte_clear(&mm.machine, self.asid(), at);
         match NonPresent::decode(pte) {
             NonPresent::Swap(SwapEntry { slot }) => mm.swap_free(slot as u32),
             NonPresent::Migration { pfn, .. } => {

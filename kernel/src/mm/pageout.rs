@@ -13,8 +13,8 @@
 //! Only what this address space maps alone is paged out, as Linux's MADV_PAGEOUT leaves pages that others map: there
 //! is no way from a frame to all its entries. Pinned pages stay as well, since somebody uses their frames.
 
-use paging::batch::{Respect, folio_pte_batch};
-use paging::contpte::{clear_full_ptes, modify_prot_ptes, ptep_get_raw};
+use paging::batch::{Respect, folio_pte_batch, pte_batch_hint};
+use paging::contpte::{clear_full_ptes, modify_prot_ptes, ptep_clear_flush_young, ptep_get_raw};
 use paging::desc::SwapEntry;
 use paging::pmd::modify_pmd;
 use paging::walk::{Part, PteRef, parts, tables};
@@ -163,12 +163,14 @@ fn isolate<M: Machine>(
     files
 }
 
-/// Whether any of the `nr` entries from `at`, a batch, was accessed; none was from here on.
+/// Whether any of the `nr` entries from `at`, a batch, was accessed; none was from here on. Of a block, one entry is asked
+/// for all. TLBs forget what they hold, or a page in use would look cold at the next visit.
 fn age<M: Machine>(mm: &Mm<M>, asid: Asid, at: PteRef, nr: usize) -> bool {
-    let young = (0..nr).any(|index| ptep_get_raw(&mm.machine, at.add(index)).is_young());
-    if young {
-        // No flush: a page that is accessed through an old translation may look cold, and come back from swap.
-        modify_prot_ptes(&mm.machine, asid, at, nr, Pte::mkold);
+    let (mut young, mut index) = (false, 0);
+    while index < nr {
+        let here = at.add(index);
+        index += pte_batch_hint(here, ptep_get_raw(&mm.machine, here));
+        young |= ptep_clear_flush_young(&mm.machine, asid, here);
     }
     young
 }

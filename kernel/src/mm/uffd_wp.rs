@@ -14,7 +14,7 @@
 //! fork and mremap drop the protection from what they make, bits and markers, unless the monitor asked to hear of
 //! them ([`VmaFlags::UFFD_EVENTS`]): a page that is protected where nobody listens could never be written.
 
-use paging::contpte::{modify_prot_ptes, ptep_get_raw};
+use paging::contpte::{modify_prot_ptes, pte_clear, ptep_get_raw};
 use paging::desc::Marker;
 use paging::flush::Gather;
 use paging::walk::{PteRef, lookup_alloc, tables};
@@ -165,7 +165,7 @@ impl AddressSpace {
         }
         let index = self.vmas.index_at(at.va());
         let anon = self.vmas.get(index).ok_or(FaultError::MapErr)?.is_private_anon();
-        mm.set_nonpresent(at, Pte::NONE);
+        pte_clear(&mm.machine, self.asid(), at);
         let mapped = if anon {
             self.anon_fault(mm, index, at, Table::Used, false)
         } else {

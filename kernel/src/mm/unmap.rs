@@ -1,7 +1,7 @@
 //! Taking mappings away, in batches: munmap, and what madvise and mremap need of it.
 
 use paging::batch::{Respect, folio_pte_batch};
-use paging::contpte::{clear_full_ptes, ptep_get_raw};
+use paging::contpte::{clear_full_ptes, pte_clear, ptep_get_raw};
 use paging::pmd::clear_full_pmd;
 use paging::walk::{Part, PteRef, parts, unlink_tables};
 use paging::{Level, PAGE_SIZE, PMD_SIZE, PmdRef, Pte, VirtAddr};
@@ -126,7 +126,7 @@ impl AddressSpace {
                 continue;
             }
             if pte.is_special() {
-                clear_full_ptes(&mm.machine, self.asid(), at, 1);
+                pte_clear(&mm.machine, self.asid(), at);
                 unmapped.flush_range(at.va(), at.va().add(PAGE_SIZE));
                 index += 1;
                 continue;

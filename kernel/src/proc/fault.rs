@@ -6,7 +6,7 @@
 use super::signal::info::{BUS_ADRALN, BUS_ADRERR, ILL_ILLOPC, Info, SEGV_ACCERR, SEGV_MAPERR, TRAP_BRKPT};
 use super::signal::{SIGBUS, SIGILL, SIGSEGV, SIGTRAP};
 use super::{deliver, kill, sched};
-use crate::arch::{TrapFrame, UserFault};
+use crate::arch::{TrapFrame, UserFault, report};
 use crate::mm::{Access, FaultError};
 
 /// An exception from EL0 that is neither a system call nor an interrupt. On return EL0 repeats the instruction, unless
@@ -34,11 +34,12 @@ pub fn user_fault(frame: &mut TrapFrame, fault: UserFault) {
     };
     let me = sched::current();
     log::debug!(
-        "{}[{}]: signal {signal}: address {addr:#x}, pc {:#x}, sp {:#x}",
+        "{}[{}]: signal {signal}: pc {:#x}, sp {:#x}, address {}",
         *me.comm.lock(),
         me.task.pid(),
         frame.pc,
-        frame.sp
+        frame.sp,
+        report::user_entry(addr)
     );
     deliver::force(me, Info::fault(signal, code, addr), false);
 }

@@ -2,10 +2,15 @@
 
 use core::arch::asm;
 
+use paging::{PhysAddr, VirtAddr};
+
 use super::esr::Esr;
 use super::frame::TrapFrame;
-use super::layout::{IMAGE_BASE, LINEAR_BASE};
+use super::layout::{IMAGE_BASE, LINEAR_BASE, USER_END};
+use super::machine::Cpu;
+use super::mmu::user_table;
 use super::{percpu, probe};
+use crate::mm::show::{Shown, show_pte};
 use crate::panic;
 use crate::println;
 
@@ -30,7 +35,17 @@ pub(super) fn kernel_fault(what: &str, frame: &TrapFrame, esr: Esr, far: u64) ->
     println!("backtrace:");
     println!("  {:#018x}  {}", frame.pc, Name(frame.pc));
     callers(frame.x[29]);
+    if esr.class() == Esr::DATA_ABORT_SAME && (far as usize) < USER_END {
+        println!("user tables: {}", user_entry(far as usize));
+    }
     panic::end()
+}
+
+/// What the user tables that are loaded say about `addr`, a user address (bytes).
+pub fn user_entry(addr: usize) -> Shown {
+    // Above the address is the ASID.
+    let root = PhysAddr::new(user_table() & (USER_END as u64 - 1));
+    show_pte(&Cpu, root, VirtAddr::new(addr as u64))
 }
 
 /// Prints the functions that are active at the call.

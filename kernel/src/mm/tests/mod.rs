@@ -16,6 +16,7 @@ mod object;
 mod pin;
 mod pmd;
 mod random;
+mod show;
 mod soft_dirty;
 mod stack;
 mod swap;

@@ -2,11 +2,12 @@
 
 use linux_raw_sys::general::{MADV_DONTNEED, MADV_PAGEOUT};
 use paging::desc::SwapEntry;
-use paging::{CONT_PTES, Event, NonPresent, PAGE_SIZE, VirtAddr};
+use paging::{Barrier, CONT_PTES, Event, Mmu, NonPresent, PAGE_SIZE, VirtAddr};
 
 use super::*;
 use crate::errno::Errno;
 use crate::mm::Machine;
+use crate::mm::pageout::Which;
 use crate::mm::pmd::{PMD_ORDER, PMD_PAGES};
 use crate::mm::testing::{machine, sized};
 use crate::mm::{FaultError, Prot};
@@ -287,6 +288,37 @@ fn contents_that_do_not_compress_free_nothing_and_are_not_lost() {
         assert_eq!(process.write(BASE + written * PAGE, 1), Err(FaultError::Oom));
         drop(held);
         check(&mut process, BASE, written, 0);
+        process.exit();
+    });
+}
+
+#[test]
+fn reclaim_spares_a_block_that_was_used_since_it_last_came_by() {
+    let mm = with_swap(machine());
+    leaks_nothing(&mm, || {
+        only_order(&mm, CONT_PTES.ilog2() as u8);
+        let mut process = Process::new(&mm);
+        process.map_anon(BASE, 2 * CONT_PTES);
+        fill(&mut process, BASE, 2 * CONT_PTES, 0);
+        let visit = |process: &mut Process<'_>| {
+            process.enter();
+            let end = VirtAddr::new((BASE + 2 * CONT_PTES * PAGE) as u64);
+            process.space.pageout(process.mm, VirtAddr::new(BASE as u64), end, Which::Cold)
+        };
+        let young = |process: &Process<'_>| {
+            (0..2 * CONT_PTES).filter(|page| process.pte(BASE + page * PAGE).is_young()).count()
+        };
+        // All of it was just written.
+        assert_eq!(visit(&mut process), 0);
+        assert_eq!((young(&process), folded(&process, BASE, 2 * CONT_PTES)), (0, 2 * CONT_PTES));
+        // TLBs have forgotten it by the CPU's next barrier, so that the next use is noticed.
+        mm.machine.barrier(Barrier::DsbIsh);
+        process.read(BASE + (CONT_PTES + 3) * PAGE).unwrap();
+        assert!(young(&process) > 0);
+        assert_eq!(visit(&mut process), CONT_PTES);
+        assert_eq!(swapped(&process, BASE, CONT_PTES), CONT_PTES);
+        assert_eq!(folded(&process, BASE + CONT_PTES * PAGE, CONT_PTES), CONT_PTES);
+        check(&mut process, BASE, 2 * CONT_PTES, 0);
         process.exit();
     });
 }
