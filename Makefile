@@ -11,11 +11,12 @@ endif
 
 export CPU MEM GIC EL2 SMP TIMEOUT V APPEND ARGS BOOT MUTANTS GRANULE ROOTFS RUN BUSYBOX ONLY UPDATE
 
-.PHONY: help run shell userland-test test bench compare guard scale matrix referee tlb mutants debug image lint doc clean
+.PHONY: help run shell userland-test redis test bench compare guard scale matrix referee tlb mutants debug image lint doc clean
 .NOTPARALLEL:
 
 help:
 	@echo 'make run     boot in QEMU: self-tests, a short fork storm, power off'
+	@echo 'make redis   the pause of redis'\''s BGSAVE on Linux and on Pleat; needs Debian'
 	@echo 'make test    the tests on the host, then the boot matrix'
 	@echo 'make shell   boot to a shell: BusyBox from Debian, or a small one of ours; ROOTFS=dir adds files'
 	@echo 'make userland-test  programs from Debian, in the guest: a line for each; ONLY="busybox" for some'
@@ -40,7 +41,7 @@ run test bench guard scale matrix debug shell userland-test:
 	@scripts/image.sh
 	@scripts/$(or $(run-file),$@).sh
 
-referee tlb compare:
+referee tlb compare redis:
 	@scripts/setup.sh plugins
 	@scripts/image.sh
 	@scripts/$@.sh
