@@ -9,15 +9,18 @@ ifneq ($(filter-out 4k 16k 64k,$(GRANULE)),)
 $(error GRANULE=$(GRANULE): a granule is 4k, 16k or 64k)
 endif
 
-export CPU MEM GIC EL2 SMP TIMEOUT V APPEND ARGS BOOT MUTANTS GRANULE ROOTFS RUN BUSYBOX ONLY UPDATE
+export CPU MEM GIC EL2 SMP TIMEOUT V APPEND ARGS BOOT MUTANTS GRANULE ROOTFS RUN BUSYBOX ONLY UPDATE SEED CALLS PROCS
+# A shell may have a SECONDS of its own.
+export FUZZ_SECONDS = $(SECONDS)
 
-.PHONY: help run shell userland-test redis test bench compare guard scale matrix referee tlb mutants debug image lint doc clean
+.PHONY: help run fuzz shell userland-test redis test bench compare guard scale matrix referee tlb mutants debug image lint doc clean
 .NOTPARALLEL:
 
 help:
 	@echo 'make run     boot in QEMU: self-tests, a short fork storm, power off'
 	@echo 'make redis   the pause of redis'\''s BGSAVE on Linux and on Pleat; needs Debian'
 	@echo 'make test    the tests on the host, then the boot matrix'
+	@echo 'make fuzz    system calls with hostile arguments: SEED=1 CALLS=200000 or SECONDS=, PROCS=6'
 	@echo 'make shell   boot to a shell: BusyBox from Debian, or a small one of ours; ROOTFS=dir adds files'
 	@echo 'make userland-test  programs from Debian, in the guest: a line for each; ONLY="busybox" for some'
 	@echo 'make bench   the fork storm over all folio sizes; target/pleat/bench.jsonl'
@@ -36,7 +39,7 @@ help:
 	@sed -n '/^# Variables/,/^$$/s/^# \{0,1\}//p' Makefile
 
 userland-test: run-file = userland
-run test bench guard scale matrix debug shell userland-test:
+run fuzz test bench guard scale matrix debug shell userland-test:
 	@scripts/setup.sh
 	@scripts/image.sh
 	@scripts/$(or $(run-file),$@).sh

@@ -30,7 +30,7 @@ programs=$cargo_target/aarch64-unknown-none/release
 "$pack" image "$elf" "$out/Image$suffix"
 cp "$elf" "$out/pleat$suffix.elf"
 set -- "init=$programs/init"
-for program in storm utest touch echo true sh; do set -- "$@" "bin/$program=$programs/$program"; done
+for program in storm utest fuzz touch echo true sh; do set -- "$@" "bin/$program=$programs/$program"; done
 for file in $(cd user/initramfs && find . -type f); do
     set -- "$@" "${file#./}=user/initramfs/$file"
 done

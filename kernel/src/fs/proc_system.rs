@@ -21,14 +21,19 @@ pub struct Memory {
     pub anon: u64,
     /// All swap, and what of it is free.
     pub swap: (u64, u64),
+    /// The kernel's heap: in use, and mapped.
+    pub heap: (u64, u64),
+    /// Kernel stacks, in use or kept for reuse.
+    pub stacks: u64,
 }
 
-/// `meminfo`. Files are memory, so what they have is shared memory as well as a cache, and none of it can be had back.
+/// `meminfo`. Files are memory, so what they have is shared memory as well as a cache, and none of it can be had back. What
+/// the heap has mapped and does not use (`SReclaimable`) is for the kernel's next requests.
 ///
 /// # Errors
 /// `ENOMEM`, as for all functions here.
 pub fn meminfo(out: &mut Text, memory: &Memory) -> Result<()> {
-    let Memory { total, free, cached, tables, anon, swap } = *memory;
+    let Memory { total, free, cached, tables, anon, swap, heap, stacks } = *memory;
     let lines = [
         ("MemTotal:", total),
         ("MemFree:", free),
@@ -44,8 +49,10 @@ pub fn meminfo(out: &mut Text, memory: &Memory) -> Result<()> {
         ("Writeback:", 0),
         ("AnonPages:", anon),
         ("Shmem:", cached),
-        ("Slab:", 0),
-        ("SReclaimable:", 0),
+        ("Slab:", heap.1),
+        ("SReclaimable:", heap.1.saturating_sub(heap.0)),
+        ("SUnreclaim:", heap.0),
+        ("KernelStack:", stacks),
         ("PageTables:", tables),
     ];
     lines.into_iter().try_for_each(|(name, kib)| written(writeln!(out, "{name:<16}{kib:>8} kB")))
@@ -79,12 +86,22 @@ mod tests {
 
     #[test]
     fn lines_are_as_programs_expect_them() {
-        let memory = Memory { total: 524_288, free: 1024, cached: 77, swap: (64, 3), ..Memory::default() };
+        let memory = Memory {
+            total: 524_288,
+            free: 1024,
+            cached: 77,
+            swap: (64, 3),
+            heap: (40, 64),
+            ..Memory::default()
+        };
         let info = text(|out| meminfo(out, &memory));
         assert!(info.starts_with("MemTotal:         524288 kB\nMemFree:            1024 kB\n"), "{info}");
         assert!(
             info.contains("Shmem:                77 kB\n") && info.contains("SwapFree:              3 kB\n")
         );
+        assert!(info.contains(
+            "Slab:                 64 kB\nSReclaimable:         24 kB\nSUnreclaim:           40 kB\n"
+        ));
         let time = (30 * TICK_NS, 10 * TICK_NS);
         let stat = text(|out| stat(out, time, 9, 2));
         assert!(stat.starts_with("cpu  20 0 0 10 0 0 0 0 0 0\ncpu0 20 0 0 10 "), "{stat}");

@@ -7,7 +7,8 @@
 //! - [`fork`]: the timed fork and the fork that leaves the parent's stack alone;
 //! - [`marker`]: marks for whoever watches the machine from outside;
 //! - [`thread`]: clones that start on a stack of their own;
-//! - [`registers`]: what tests need to see of the register file and to provoke of faults.
+//! - [`registers`]: what tests need to see of the register file and to provoke of faults;
+//! - [`touch`]: loads and stores that may fault without ending the program.
 
 pub mod counter;
 pub mod fork;
@@ -17,3 +18,4 @@ pub mod registers;
 pub mod start;
 pub mod syscall;
 pub mod thread;
+pub mod touch;

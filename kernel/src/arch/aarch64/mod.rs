@@ -39,7 +39,7 @@ pub use fp::FpState;
 pub use frame::TrapFrame;
 pub use kmap::map_device;
 pub use power::{exit, idle_wait};
-pub use stack::KernelStack;
+pub use stack::{KernelStack, mapped_bytes as stack_bytes};
 pub use vectors::enter_user;
 
 /// Writes to the emulator's console, for messages that come before there is a UART.

@@ -18,6 +18,11 @@ use super::kmap::{self, Kind, frames};
 use super::layout::{STACK_BASE, STACK_BYTES, STACK_SLOT_BYTES, WINDOW_BYTES};
 use crate::errno::{Errno, Result};
 
+/// Bytes of all stacks that are mapped, in use or not.
+pub fn mapped_bytes() -> usize {
+    (CACHE.lock().next_slot - STACK_BASE) / STACK_SLOT_BYTES * STACK_BYTES
+}
+
 struct Cache {
     /// The top of the stack that was given back last; 0 if there is none. Its highest word is the top of the one
     /// given back before.

@@ -13,6 +13,7 @@ pub(super) fn meminfo(out: &mut Text) -> Result<()> {
     let (mm, swap) = (crate::mm(), crate::mm().swap.usage());
     let folios = (0..).zip(mm.anon_folios());
     let anon: u64 = folios.map(|(order, count): (u32, u64)| count << order).sum();
+    let heap = crate::heap::usage();
     let memory = Memory {
         total: kib(mm.total_pages()),
         free: kib(mm.free_pages()),
@@ -20,6 +21,8 @@ pub(super) fn meminfo(out: &mut Text) -> Result<()> {
         tables: kib(mm.table_pages()),
         anon: kib(anon),
         swap: (kib(swap.total as u64), kib((swap.total - swap.used) as u64)),
+        heap: (heap.0.div_ceil(1024) as u64, heap.1 as u64 / 1024),
+        stacks: arch::stack_bytes() as u64 / 1024,
     };
     proc_system::meminfo(out, &memory)
 }

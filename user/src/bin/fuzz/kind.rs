@@ -1,0 +1,86 @@
+//! What an argument of a system call is meant to be. The values that it then gets are [`values`](crate::values)' part.
+
+/// What an argument is meant to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// An address of a buffer.
+    Buffer,
+    /// How long a buffer is, in bytes.
+    Length,
+    /// A page's address, in the worker's mappings.
+    Page,
+    /// How long a mapping is, in bytes.
+    Span,
+    /// An open file.
+    Fd,
+    /// A directory to start from.
+    Dir,
+    /// A path.
+    Path,
+    /// A path in the worker's own directory.
+    OwnPath,
+    /// A program's path.
+    Program,
+    /// An array of strings.
+    Strings,
+    /// Bits of which few are set.
+    Flags,
+    /// A small number.
+    Small,
+    /// A place in a file, in bytes.
+    Offset,
+    /// A signal.
+    Signal,
+    /// A process or thread.
+    Pid,
+    /// A `timespec`, not long.
+    Time,
+    /// An array of `iovec`s.
+    Vector,
+    /// How many `iovec`s.
+    Count,
+    /// PROT_ bits.
+    Prot,
+    /// MAP_ bits.
+    MapFlags,
+    /// MREMAP_ bits.
+    RemapFlags,
+    /// MADV_ number.
+    Advice,
+    /// FUTEX_ number and bits.
+    FutexOp,
+    /// CLONE_ bits and a signal.
+    CloneFlags,
+    /// A `clone_args`.
+    CloneArgs,
+    /// A socket's address.
+    Address,
+    /// A `msghdr`.
+    Message,
+    /// An ioctl's number.
+    Request,
+    /// A prctl's number.
+    Process,
+    /// A fcntl's number.
+    Command,
+    /// WNOHANG and others.
+    WaitFlags,
+    /// O_ bits.
+    OpenFlags,
+    /// A set of signals.
+    Set,
+    /// The size of one: 8.
+    SetSize,
+    /// CLOCK_ number.
+    Clock,
+    /// A file's type and permissions.
+    Mode,
+    /// A device's number.
+    Device,
+    /// The program break.
+    Break,
+    /// 0, as a rule.
+    Zero,
+    /// Anything.
+    Any,
+}

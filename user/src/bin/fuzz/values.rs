@@ -1,0 +1,351 @@
+//! The values that arguments get: most of them such that the call could succeed, the others hostile.
+
+use linux_raw_sys::general::*;
+use user::sys::memory::page_size;
+
+use crate::arena::Arena;
+use crate::filter::Me;
+use crate::kind::Kind;
+use crate::random::Random;
+use crate::scratch::Scratch;
+use crate::words::{OPENED, OWN, PROGRAMS};
+
+/// User addresses end here.
+const USER_TOP: u64 = 1 << 48;
+/// Where nothing is mapped.
+const UNMAPPED: u64 = 0x2000_0000_0000;
+const KERNEL: u64 = 0xffff_8000_0000_0000;
+/// Descriptors in use, about.
+const FDS: u64 = 40;
+
+/// Where values come from.
+pub struct Values<'a> {
+    /// What decides.
+    pub random: &'a mut Random,
+    /// The worker's mappings.
+    pub arena: &'a Arena,
+    /// Room for what is pointed to.
+    pub scratch: &'a mut Scratch,
+    /// Who calls.
+    pub me: Me,
+}
+
+impl Values<'_> {
+    /// A value for an argument that is meant to be of this kind.
+    pub fn of(&mut self, kind: Kind) -> u64 {
+        if self.random.one_in(20) { self.wild() } else { self.meant(kind) }
+    }
+
+    fn meant(&mut self, kind: Kind) -> u64 {
+        match kind {
+            Kind::Buffer => self.pointer(),
+            Kind::Length => self.length(),
+            Kind::Page => self.page(),
+            Kind::Span => self.span(),
+            Kind::Fd => self.fd(),
+            Kind::Dir => {
+                if self.random.one_in(3) {
+                    self.fd()
+                } else {
+                    AT_FDCWD as u64
+                }
+            }
+            Kind::Path if self.random.one_in(2) => {
+                let path = self.random.pick(&OPENED);
+                self.scratch.string(path.to_bytes())
+            }
+            Kind::Path | Kind::OwnPath => self.own_path(),
+            Kind::Program => {
+                let program = self.random.pick(&PROGRAMS);
+                self.scratch.string(program.to_bytes())
+            }
+            Kind::Strings => self.scratch.strings(self.random),
+            Kind::Flags => (0..self.random.below(3)).fold(0, |bits, _| bits | 1 << self.random.below(24)),
+            Kind::Small => self.random.below(18),
+            Kind::Offset => self.offset(),
+            Kind::Signal => self.random.below(66),
+            Kind::Pid => self.pid(),
+            Kind::Time => self.time(),
+            Kind::Vector => self.vector(),
+            Kind::Count => self.random.pick(&[1, 2, 3, 4, 4, 0, 8, 1024, 1025]),
+            Kind::Prot => self.random.pick(&[3, 3, 3, 1, 0, 7, 5, 2, 3 | 1 << 24]),
+            Kind::MapFlags => self.map_flags(),
+            Kind::RemapFlags => self.random.pick(&[1, 1, 0, 3, 5, 7, 2, 4]),
+            Kind::Advice => self.random.pick(&[
+                0, 1, 2, 3, 4, 4, 8, 9, 10, 11, 12, 14, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 25,
+                100, 101,
+            ]),
+            Kind::FutexOp => self.random.below(14) | self.random.pick(&[0, 128, 128, 256, 384]),
+            Kind::CloneFlags => self.clone_flags(),
+            Kind::CloneArgs => self.clone_args(),
+            Kind::Address => self.scratch.address(self.random),
+            Kind::Message => self.message(),
+            Kind::Request => self.random.pick(&[
+                0x5401,
+                0x5402,
+                0x540b,
+                0x540f,
+                0x5410,
+                0x5413,
+                0x541b,
+                0x5421,
+                0x5450,
+                0x5451,
+                0x8004_5430,
+                0x8901,
+                0x8904,
+            ]),
+            Kind::Process => self.random.pick(&[1, 2, 3, 4, 15, 15, 16, 22, 36, 38, 41, 0x5356_4d41]),
+            Kind::Command => self.random.pick(&[
+                0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1024, 1030, 1031, 1032, 1033, 1034, 36, 37, 38,
+            ]),
+            Kind::WaitFlags => self.random.pick(&[1, 1, 1, 0, 3, 5, 9, 0x4000_0001, 0x0100_0005]),
+            Kind::OpenFlags => self.open_flags(),
+            Kind::Set => {
+                let set = self.random.next() & self.random.next();
+                self.scratch.words(&[set])
+            }
+            Kind::SetSize => 8,
+            Kind::Clock => self.random.below(13).wrapping_sub(1),
+            Kind::Mode => self
+                .random
+                .pick(&[0o644, 0o777, 0, 0o100_644, 0o010_644, 0o020_666, 0o140_777, 0o040_755, 0o060_600]),
+            Kind::Device => self.random.pick(&[0x103, 0x105, 0x107, 0x109, 0]),
+            Kind::Break => self.pointer() & 0xffff_ffff,
+            Kind::Zero => 0,
+            Kind::Any => {
+                if self.random.one_in(2) {
+                    self.pointer()
+                } else {
+                    self.wild()
+                }
+            }
+        }
+    }
+
+    /// A value at the edges of what a register can hold.
+    pub fn wild(&mut self) -> u64 {
+        let near = self.random.below(3).wrapping_sub(1);
+        let edge = match self.random.below(8) {
+            0 => 0,
+            1 => u64::MAX,
+            2 => 1 << self.random.below(64),
+            3 => u64::MAX << self.random.below(64),
+            4 => self.random.next(),
+            5 => self.random.next() & 0xffff_ffff,
+            6 => i64::MAX as u64,
+            _ => 1 << 31,
+        };
+        edge.wrapping_add(near)
+    }
+
+    fn pointer(&mut self) -> u64 {
+        let page = page_size() as u64;
+        let [base, bytes] = self.arena.any(self.random).map(|word| word as u64);
+        let [none, none_bytes] = self.arena.none.map(|word| word as u64);
+        match self.random.below(24) {
+            0 => 0,
+            1 => self.random.below(page),
+            2 => UNMAPPED + self.random.below(1 << 30),
+            3 => KERNEL | self.random.next() >> 17,
+            4 => USER_TOP - self.random.below(2 * page),
+            5 => self.random.next(),
+            6 => none + self.random.below(none_bytes),
+            7 | 8 => base + bytes - self.random.below(64),
+            9 | 10 => base + (self.random.below(bytes) & !(page - 1)) + page - self.random.below(32),
+            11 => base + self.random.below(bytes),
+            12 => (self.arena.read_only[0] as u64) + self.random.below(page),
+            13..15 => self.scratch.word(self.random),
+            15 | 16 => self.scratch.random_words(self.random),
+            _ => base + (self.random.below(bytes) & !15),
+        }
+    }
+
+    fn length(&mut self) -> u64 {
+        let page = page_size() as u64;
+        match self.random.below(16) {
+            0 => 0,
+            1 => 1,
+            2 => self.wild(),
+            3 => self.random.below(4 << 20),
+            4 => page + self.random.below(3).wrapping_sub(1),
+            5 | 6 => self.random.below(8 * page),
+            _ => self.random.below(256),
+        }
+    }
+
+    fn page(&mut self) -> u64 {
+        let [base, bytes] = self.arena.any(self.random).map(|word| word as u64);
+        match self.random.below(24) {
+            0 => self.pointer(),
+            1 => USER_TOP - page_size() as u64,
+            2 => UNMAPPED,
+            3 => base,
+            4 => 0,
+            _ => base + (self.random.below(bytes) & !(page_size() as u64 - 1)),
+        }
+    }
+
+    fn span(&mut self) -> u64 {
+        let page = page_size() as u64;
+        match self.random.below(20) {
+            0 => self.length(),
+            1 => 64 << 20,
+            2 => 2 << 20,
+            3 => self.random.below(512) * page,
+            4 => self.wild(),
+            5..9 => 16 * page,
+            _ => (1 + self.random.below(20)) * page,
+        }
+    }
+
+    fn fd(&mut self) -> u64 {
+        match self.random.below(24) {
+            0 => u64::MAX,
+            1 => 1 << self.random.below(33),
+            2 => 1023 + self.random.below(3),
+            _ => self.random.below(FDS),
+        }
+    }
+
+    fn own_path(&mut self) -> u64 {
+        match self.random.below(24) {
+            0 => self.pointer(),
+            1 => self.scratch.long_name(self.random),
+            _ => {
+                let name = self.random.pick(&OWN);
+                self.scratch.string(name.to_bytes())
+            }
+        }
+    }
+
+    fn offset(&mut self) -> u64 {
+        let page = page_size() as u64;
+        match self.random.below(12) {
+            0 => self.wild(),
+            1 => i64::MAX as u64 - self.random.below(2 * page),
+            2 => self.random.below(64 << 20),
+            3..7 => self.random.below(64) * page,
+            _ => self.random.below(8 * page),
+        }
+    }
+
+    fn pid(&mut self) -> u64 {
+        let me = self.me;
+        let pid = self.random.pick(&[
+            me.pid,
+            me.pid,
+            me.tid,
+            me.child,
+            me.child,
+            0,
+            -1,
+            -me.pid,
+            i32::MIN,
+            9_999_999,
+        ]);
+        pid as u64
+    }
+
+    /// Mostly short, so that waiting does not take all the time.
+    fn time(&mut self) -> u64 {
+        let words = match self.random.below(12) {
+            0 => [self.wild(), self.wild()],
+            1 => [0, 1_000_000_000],
+            2 => return self.pointer(),
+            _ => [0, self.random.below(300_000)],
+        };
+        self.scratch.words(&[words[0], words[1], words[0], words[1]])
+    }
+
+    fn vector(&mut self) -> u64 {
+        if self.random.one_in(12) {
+            return self.pointer();
+        }
+        let mut words = [0; 16];
+        for pair in words.chunks_mut(2) {
+            pair[0] = self.pointer();
+            pair[1] = self.length();
+        }
+        self.scratch.words(&words)
+    }
+
+    fn message(&mut self) -> u64 {
+        let (name, vector) = (self.scratch.address(self.random), self.vector());
+        let words =
+            [name, self.random.below(130), vector, self.random.below(8), self.pointer(), self.length(), 0];
+        self.scratch.words(&words)
+    }
+
+    fn map_flags(&mut self) -> u64 {
+        let kind = self.random.pick(&[MAP_PRIVATE, MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE]);
+        let mut flags = kind | if self.random.one_in(4) { 0 } else { MAP_ANONYMOUS };
+        for (bit, times) in [
+            (MAP_FIXED, 4),
+            (MAP_POPULATE, 4),
+            (MAP_NORESERVE, 4),
+            (MAP_GROWSDOWN, 16),
+            (MAP_FIXED_NOREPLACE, 8),
+            (MAP_STACK, 8),
+            (MAP_LOCKED, 16),
+        ] {
+            if self.random.one_in(times) {
+                flags |= bit;
+            }
+        }
+        flags.into()
+    }
+
+    fn open_flags(&mut self) -> u64 {
+        let mut flags = self.random.pick(&[O_RDONLY, O_RDWR, O_WRONLY, O_RDWR]) | O_NONBLOCK;
+        for (bit, times) in [
+            (O_CREAT, 2),
+            (O_TRUNC, 6),
+            (O_APPEND, 6),
+            (O_EXCL, 8),
+            (O_DIRECTORY, 8),
+            (O_NOFOLLOW, 8),
+            (O_PATH, 12),
+            (O_CLOEXEC, 4),
+            (O_NONBLOCK, 3),
+        ] {
+            if self.random.one_in(times) {
+                flags ^= bit;
+            }
+        }
+        flags.into()
+    }
+
+    fn clone_flags(&mut self) -> u64 {
+        let mut flags = self.random.pick(&[SIGCHLD, SIGCHLD, SIGCHLD, 0, SIGUSR1, 63, 77]);
+        for (bit, times) in CLONE_BITS {
+            if self.random.one_in(times) {
+                flags |= bit;
+            }
+        }
+        flags.into()
+    }
+
+    fn clone_args(&mut self) -> u64 {
+        let flags = self.clone_flags() & !0xff & !u64::from(CLONE_VM | CLONE_VFORK);
+        let [pidfd, child, parent] = [self.pointer(), self.pointer(), self.pointer()];
+        let words = [flags, pidfd, child, parent, self.random.pick(&[17, 0, 9, 99]), 0, 0, 0, 0, 0, 0];
+        self.scratch.words(&words)
+    }
+}
+
+/// Flags of clone, and once in how many times each is set.
+pub const CLONE_BITS: [(u32, u64); 12] = [
+    (CLONE_VM, 4),
+    (CLONE_FS, 4),
+    (CLONE_FILES, 4),
+    (CLONE_SIGHAND, 6),
+    (CLONE_THREAD, 6),
+    (CLONE_VFORK, 8),
+    (CLONE_PARENT, 12),
+    (CLONE_SETTLS, 12),
+    (CLONE_PARENT_SETTID, 4),
+    (CLONE_CHILD_SETTID, 4),
+    (CLONE_CHILD_CLEARTID, 4),
+    (CLONE_NEWNS, 24),
+];

@@ -1,0 +1,170 @@
+//! A worker: a process, or a thread or child of one, that makes calls until its budget is used up or it dies.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use linux_raw_sys::general::{__NR_clone, __NR_clone3, __NR_exit, __NR_exit_group, __NR_mmap, __NR_mremap};
+use user::rt::syscall::syscall;
+use user::rt::touch;
+use user::sys::file::{self, WRITE_ONLY};
+use user::sys::process::{self, exit, getpid};
+use user::sys::{memory, thread};
+
+use crate::arena::Arena;
+use crate::calls::{self, Call};
+use crate::filter::{self, Me};
+use crate::kind::Kind;
+use crate::random::Random;
+use crate::scratch::Scratch;
+use crate::tally::{Slot, Tally};
+use crate::values::Values;
+use crate::words::{SETTINGS, WRITTEN};
+use crate::{descriptors, handlers, threads};
+
+/// Calls that a process makes before its successor begins with everything fresh.
+const BUDGET: u64 = 2000;
+/// Calls that a child or a thread makes.
+const CHILD_BUDGET: u64 = 100;
+/// How far children of children go.
+const MAX_DEPTH: u32 = 3;
+
+/// One that makes calls.
+pub struct Worker {
+    /// Where its decisions come from.
+    pub random: Random,
+    /// What is counted.
+    pub tally: &'static Tally,
+    /// Which of the slots it works for.
+    pub slot: usize,
+    /// Calls of that slot at which it is over.
+    pub limit: u64,
+    /// Its mappings.
+    pub arena: Arena,
+    /// How many ancestors, up to the supervisor's child.
+    pub depth: u32,
+    scratch: Scratch,
+    me: Me,
+    budget: u64,
+}
+
+/// What the supervisor's child does.
+pub fn run(random: Random, tally: &'static Tally, slot: usize, limit: u64) -> ! {
+    let mut random = random;
+    let _ = process::set_group(0, 0);
+    descriptors::open(&mut random);
+    let (Ok(arena), Ok(scratch)) = (Arena::new(), Scratch::new()) else { exit(1) };
+    handlers::install(tally, &mut random);
+    let mut worker = Worker::new(random, tally, slot, limit, arena, scratch);
+    worker.budget = BUDGET;
+    worker.work();
+    exit(0)
+}
+
+impl Worker {
+    /// A thread or child that works for the same slot.
+    pub fn new(
+        random: Random,
+        tally: &'static Tally,
+        slot: usize,
+        limit: u64,
+        arena: Arena,
+        scratch: Scratch,
+    ) -> Worker {
+        let me = Me { pid: getpid(), tid: thread::gettid(), child: 0 };
+        Worker { random, tally, slot, limit, arena, depth: 0, scratch, me, budget: CHILD_BUDGET }
+    }
+
+    fn slot(&self) -> &'static Slot {
+        &self.tally.slots[self.slot]
+    }
+
+    /// Makes calls until it is over.
+    pub fn work(&mut self) {
+        while self.budget > 0 && self.slot().calls.load(Relaxed) < self.limit {
+            self.budget -= 1;
+            match self.random.below(160) {
+                0..16 => self.touch(),
+                16 if self.depth < MAX_DEPTH => {
+                    if let Some(pid) = threads::start(self) {
+                        self.me.child = pid;
+                    }
+                }
+                17 => self.set(),
+                _ => self.call(),
+            }
+        }
+    }
+
+    #[allow(non_upper_case_globals)] // `__NR_mmap` is what Linux calls it
+    fn call(&mut self) {
+        let (number, _, kinds): Call = calls::choose(&mut self.random);
+        if matches!(number, __NR_clone | __NR_clone3) && self.depth >= MAX_DEPTH {
+            return;
+        }
+        self.scratch.reset();
+        let mut args = [0; 6];
+        let mut values =
+            Values { random: &mut self.random, arena: &self.arena, scratch: &mut self.scratch, me: self.me };
+        for (index, arg) in args.iter_mut().enumerate() {
+            *arg = values.of(kinds.get(index).copied().unwrap_or(Kind::Any));
+        }
+        filter::harmless(number, &mut args, self.me);
+        let slot = self.slot();
+        slot.calls.fetch_add(1, Relaxed);
+        slot.last.store(number, Relaxed);
+        if matches!(number, __NR_exit | __NR_exit_group) {
+            self.tally.count(number, 0);
+        }
+        let raw = args.map(|arg| arg as usize);
+        // SAFETY: none for this process: what the kernel does to its memory is what is tried, and it may well end it.
+        // No other process relies on that memory, but for the tally's atomics, any value of which is one.
+        let result = unsafe { syscall(number, raw) };
+        if matches!(number, __NR_clone | __NR_clone3) && result == 0 {
+            self.be_child();
+            return;
+        }
+        self.tally.count(number, result);
+        match number {
+            __NR_mmap if result > 0 => self.arena.note(result as usize, raw[1]),
+            __NR_mremap if result > 0 => self.arena.note(result as usize, raw[2]),
+            __NR_clone | __NR_clone3 if result > 0 => self.me.child = result as i32,
+            _ => {}
+        }
+    }
+
+    /// Goes on as the child of the process that this was.
+    fn be_child(&mut self) {
+        self.tally.started.fetch_add(1, Relaxed);
+        self.me = Me { pid: getpid(), tid: thread::gettid(), child: 0 };
+        self.random = self.random.split();
+        self.depth += 1;
+        self.budget = CHILD_BUDGET;
+        self.work();
+        exit(0)
+    }
+
+    /// Loads from or stores to its mappings: a page, or each page of a stretch.
+    fn touch(&mut self) {
+        let [base, bytes] = self.arena.any(&mut self.random);
+        let pages = if self.random.one_in(4) { 1 + self.random.below(64) as usize } else { 1 };
+        let first = base + self.random.below(bytes as u64) as usize;
+        let store = !self.random.one_in(3);
+        for page in 0..pages {
+            let addr = first + page * memory::page_size();
+            // SAFETY: as for the calls; a fault is skipped by the handler, if there still is one.
+            match store {
+                true => unsafe { touch::store(addr, page) },
+                false => drop(unsafe { touch::load(addr) }),
+            }
+        }
+        self.tally.touches.fetch_add(pages as u64, Relaxed);
+    }
+
+    /// Changes one of the kernel's settings.
+    fn set(&mut self) {
+        let (path, word) = (self.random.pick(&SETTINGS), self.random.pick(&WRITTEN));
+        if let Ok(fd) = file::open(path, WRITE_ONLY) {
+            let _ = file::write(fd, word);
+            let _ = file::close(fd);
+        }
+    }
+}
