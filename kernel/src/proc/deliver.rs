@@ -113,12 +113,8 @@ fn stop(me: &Process, signal: u32) {
     kill::stopped_one(&TABLE.lock(), leader, signal);
     loop {
         me.task.prepare_to_block();
-        let killed = || {
-            let pending = me.task.signals.pending.lock().set() | group.pending.lock().set();
-            pending & bit(SIGKILL) != 0 || group.ending().is_some()
-        };
         let over = group.stopping.load(SeqCst) == 0;
-        if over || killed() {
+        if over || kill::is_killed(&me.task) {
             me.task.keep_running();
             if !over {
                 group.stopping.store(0, SeqCst);

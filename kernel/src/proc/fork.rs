@@ -12,7 +12,7 @@ use super::request::Request;
 use super::room::Room;
 use super::signal::thread::{AltStack, ThreadSignals};
 use super::task::TaskRef;
-use super::{Pid, TABLE, sched};
+use super::{Pid, TABLE, sched, vfork};
 use crate::arch::{self, Context, KernelStack, TrapFrame, uaccess};
 use crate::errno::{Errno, Result};
 use crate::fs::FdTable;
@@ -84,10 +84,7 @@ pub(crate) fn clone(frame: &TrapFrame, request: &Request) -> Result<Pid> {
     }
     sched::enqueue(task);
     if request.vfork || request.wait {
-        me.task.child_exit.wait_undisturbed(|| {
-            let _table = TABLE.lock();
-            (!me.task.in_vfork.get()).then_some(())
-        });
+        vfork::wait(me, request.vfork);
     }
     Ok(pid)
 }

@@ -8,7 +8,7 @@ use super::process::Process;
 use super::signal::info::{CLD_CONTINUED, CLD_STOPPED, Info, KILL};
 use super::signal::{SIGALRM, SIGCONT, SIGHUP, SIGKILL, SIGPIPE, STOPPING, bit};
 use super::table::Table;
-use super::task::{TaskRef, WORK_SIGNAL};
+use super::task::{Task, TaskRef, WORK_SIGNAL};
 use super::{Pid, TABLE, sched};
 use crate::errno::{Errno, Result};
 use core::sync::atomic::Ordering::SeqCst;
@@ -187,6 +187,13 @@ pub fn raise_sigpipe() {
 /// Whether the current thread has a signal to deal with: whoever loops in its behalf stops.
 pub fn kill_pending() -> bool {
     sched::current_task().is_interrupted()
+}
+
+/// Whether the thread's process is to end, whatever its threads do meanwhile.
+pub(super) fn is_killed(task: &Task) -> bool {
+    let group = task.group();
+    let pending = task.signals.pending.lock().set() | group.pending.lock().set();
+    pending & bit(SIGKILL) != 0 || group.ending().is_some()
 }
 
 /// Makes sure that the current process dies on its way to EL0, even if it is the first.

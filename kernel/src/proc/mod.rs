@@ -69,6 +69,8 @@ pub(crate) mod session;
 pub(crate) mod sigcalls;
 #[cfg(target_os = "none")]
 pub(crate) mod trampoline;
+#[cfg(target_os = "none")]
+mod vfork;
 
 pub use comm::Comm;
 pub use pid::{PID_MAX, Pid};

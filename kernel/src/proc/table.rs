@@ -18,6 +18,7 @@ use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use super::group::Report;
 use super::list::List;
 use super::pid::{PID_MAX, Pid};
+use super::signal::SIGCHLD;
 use super::task::{DETACHED, EXITING, FAMILY, HASH, Task, TaskRef};
 use crate::errno::{Errno, Result};
 
@@ -106,6 +107,12 @@ impl Table {
     /// The process with this number, alive or zombie: its leader.
     pub fn process(&self, pid: Pid) -> Option<TaskRef> {
         self.lookup(pid).filter(|task| task.is_leader())
+    }
+
+    /// The children of `parent` that have not ended.
+    pub fn children(&self, parent: TaskRef) -> impl Iterator<Item = TaskRef> {
+        // SAFETY: the list changes only with the table borrowed mutably.
+        unsafe { &*parent.as_ptr().as_ref().children.get() }.iter().map(wrap)
     }
 
     /// Gives `task` a free number and enters it as a child of `parent` (none: the first process).
@@ -287,10 +294,12 @@ fn look(child: TaskRef, changes: Changes) -> Found {
     }
 }
 
-/// Moves all members of `from` to `to`, as children of `parent`.
+/// Moves all members of `from` to `to`, as children of `parent`, which gets no other signal from them than SIGCHLD: what
+/// their own parent asked for need not be to its liking (Linux: kernel/exit.c, reparent_leader).
 fn adopt(from: &mut List<Task, FAMILY>, to: &mut List<Task, FAMILY>, parent: TaskRef) {
     while let Some(child) = from.pop_front() {
         wrap(child).parent.set(Some(parent));
+        wrap(child).group.exit_signal.set(SIGCHLD);
         // SAFETY: just taken off its list, and alive because it is in the table.
         unsafe { to.push_back(child) };
     }
@@ -304,8 +313,8 @@ fn wrap(task: core::ptr::NonNull<Task>) -> TaskRef {
 #[cfg(test)]
 mod tests {
     use super::super::group::Group;
+    use super::super::signal::SIGTSTP;
     use super::super::signal::action::{Action, SIG_IGN};
-    use super::super::signal::{SIGCHLD, SIGTSTP};
     use super::*;
 
     fn spawn(table: &mut Table, parent: Option<TaskRef>) -> TaskRef {

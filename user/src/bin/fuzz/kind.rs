@@ -79,6 +79,12 @@ pub enum Kind {
     Device,
     /// The program break.
     Break,
+    /// An address family.
+    Family,
+    /// A socket's type.
+    SocketType,
+    /// What to do with a set of descriptors: EPOLL_CTL_ number.
+    SetOp,
     /// 0, as a rule.
     Zero,
     /// Anything.

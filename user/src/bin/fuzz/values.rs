@@ -16,7 +16,7 @@ const USER_TOP: u64 = 1 << 48;
 const UNMAPPED: u64 = 0x2000_0000_0000;
 const KERNEL: u64 = 0xffff_8000_0000_0000;
 /// Descriptors in use, about.
-const FDS: u64 = 40;
+const FDS: u64 = 32;
 
 /// Where values come from.
 pub struct Values<'a> {
@@ -112,6 +112,11 @@ impl Values<'_> {
                 .pick(&[0o644, 0o777, 0, 0o100_644, 0o010_644, 0o020_666, 0o140_777, 0o040_755, 0o060_600]),
             Kind::Device => self.random.pick(&[0x103, 0x105, 0x107, 0x109, 0]),
             Kind::Break => self.pointer() & 0xffff_ffff,
+            Kind::Family => self.random.pick(&[1, 1, 2, 2, 10, 16, 17]),
+            Kind::SocketType => {
+                self.random.pick(&[1, 1, 1, 2, 3, 5]) | self.random.pick(&[0, 0x800, 0x8_0000])
+            }
+            Kind::SetOp => self.random.pick(&[1, 1, 2, 3, 0]),
             Kind::Zero => 0,
             Kind::Any => {
                 if self.random.one_in(2) {

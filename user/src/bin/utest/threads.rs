@@ -29,6 +29,7 @@ pub const TESTS: &[Test] = &[
     ("a thread executes a program for the process", exec_in_thread),
     ("vfork: the parent waits and its memory is used", vfork),
     ("vfork and exec", vfork_exec),
+    ("vfork: who waits for the child can be killed", vfork_killed),
     ("a robust lock of a dead owner", robust),
 ];
 
@@ -345,6 +346,30 @@ fn vfork_exec(_: Args) -> Outcome {
     }
     let child = thread::vfork(die, 0)?;
     check_eq!(process::wait(child)?.signalled(), Some(SIGKILL));
+    Ok(())
+}
+
+fn vfork_killed(_: Args) -> Outcome {
+    extern "C" fn dawdle(_: usize) {
+        let _ = time::sleep_ns(2000 * MILLISECOND);
+    }
+    let begin = time::now_ns();
+    for flags in [linux::CLONE_VFORK, linux::CLONE_VFORK | linux::CLONE_VM] {
+        let parent = process::spawn(|| {
+            if flags & linux::CLONE_VM != 0 {
+                return i32::from(thread::vfork(dawdle, 0).is_err());
+            }
+            // SAFETY: the child has a copy of the memory.
+            if unsafe { user::sys::raw(linux::__NR_clone, [(flags | linux::SIGCHLD) as usize]) } == Ok(0) {
+                dawdle(0);
+            }
+            0
+        })?;
+        time::sleep_ns(5 * MILLISECOND)?;
+        process::kill(parent, SIGKILL)?;
+        check_eq!(process::wait(parent)?.signalled(), Some(SIGKILL));
+    }
+    check!(time::now_ns() - begin < 1000 * MILLISECOND);
     Ok(())
 }
 
