@@ -386,8 +386,10 @@ mod tests {
         let init = spawn(&mut table, None);
         let parent = spawn(&mut table, Some(init));
         let (alive, dead) = (spawn(&mut table, Some(parent)), spawn(&mut table, Some(parent)));
+        alive.group.exit_signal.set(9);
         assert!(!table.exit(dead, init));
         assert!(table.exit(parent, init), "init must be told of the zombie it inherits");
+        assert_eq!(alive.group.exit_signal.get(), SIGCHLD, "init gets no signal that it does not expect");
         assert!(alive.parent.get() == Some(init) && dead.parent.get() == Some(init));
         assert_eq!(reap(&mut table, init, Which::Pid(dead.pid())), Some(dead.pid().get()));
         assert_eq!(reap(&mut table, init, Which::Any), Some(parent.pid().get()));

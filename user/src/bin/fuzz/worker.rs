@@ -150,10 +150,12 @@ impl Worker {
         let store = !self.random.one_in(3);
         for page in 0..pages {
             let addr = first + page * memory::page_size();
-            // SAFETY: as for the calls; a fault is skipped by the handler, if there still is one.
-            match store {
-                true => unsafe { touch::store(addr, page) },
-                false => drop(unsafe { touch::load(addr) }),
+            if store {
+                // SAFETY: as for the calls; a fault is skipped by the handler, if there still is one.
+                unsafe { touch::store(addr, page) };
+            } else {
+                // SAFETY: as above.
+                let _ = unsafe { touch::load(addr) };
             }
         }
         self.tally.touches.fetch_add(pages as u64, Relaxed);
