@@ -21,7 +21,8 @@ scripts/qemu.sh </dev/null || status=$?
 if [ "$status" = 0 ] && ! grep -q "^fuzz: seed $seed: passed" "$LOG"; then status=1; fi
 if [ "$status" != 0 ]; then
     case $status in
-    124 | 137) why="hung: no end after $TIMEOUT s" ;;
+    124) why="hung: no end after $TIMEOUT s" ;;
+    137) why="hung, or the fuzzer itself was killed" ;;
     101) why="the kernel panicked" ;;
     *) why="status $status" ;;
     esac

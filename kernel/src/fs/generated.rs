@@ -51,6 +51,7 @@ impl Generated {
             Generated::FolioPolicy(_) | Generated::FolioSizePolicy(..) | Generated::BlockPolicy(_) => 0o644,
             Generated::SwapSize => 0o644,
             Generated::Process(_, ProcessFile::ClearRefs) => 0o200,
+            Generated::Process(_, ProcessFile::OomScoreAdj) => 0o644,
             _ => 0o444,
         }
     }
@@ -73,7 +74,9 @@ pub enum ProcessFile {
     Mountinfo,
     /// `mounts`: the same, for people.
     Mounts,
-    /// `oom_score_adj`: whom the lack of memory strikes first; always 0.
+    /// `oom_score`: how likely the lack of memory strikes it.
+    OomScore,
+    /// `oom_score_adj`: what is added to that.
     OomScoreAdj,
     /// `pagemap`: a word about each page of the address space, in binary.
     Pagemap,
@@ -128,7 +131,7 @@ pub enum ProcessEntry {
 }
 
 /// The entries of `/proc/<pid>`.
-pub const PROCESS: [(&[u8], ProcessEntry); 19] = [
+pub const PROCESS: [(&[u8], ProcessEntry); 20] = [
     (b"clear_refs", ProcessEntry::File(ProcessFile::ClearRefs)),
     (b"cmdline", ProcessEntry::File(ProcessFile::Cmdline)),
     (b"comm", ProcessEntry::File(ProcessFile::Comm)),
@@ -139,6 +142,7 @@ pub const PROCESS: [(&[u8], ProcessEntry); 19] = [
     (b"maps", ProcessEntry::File(ProcessFile::Maps)),
     (b"mountinfo", ProcessEntry::File(ProcessFile::Mountinfo)),
     (b"mounts", ProcessEntry::File(ProcessFile::Mounts)),
+    (b"oom_score", ProcessEntry::File(ProcessFile::OomScore)),
     (b"oom_score_adj", ProcessEntry::File(ProcessFile::OomScoreAdj)),
     (b"pagemap", ProcessEntry::File(ProcessFile::Pagemap)),
     (b"root", ProcessEntry::Link(ProcessLink::Root)),

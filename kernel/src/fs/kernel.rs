@@ -17,6 +17,7 @@ use super::procfs;
 use super::sysfs;
 use super::text::{Text, written};
 use crate::errno::{Errno, Result};
+use crate::mm::badness::parse_adj;
 use crate::mm::block_policy::BlockSetting;
 use crate::mm::policy::{Memory, Policy, Setting};
 use crate::mm::space::USER_END;
@@ -146,6 +147,11 @@ impl Environment for Kernel {
                     (None, b"1" | b"4") => {} // a zombie
                     _ => return Err(Errno::EINVAL),
                 }
+                Ok(())
+            }
+            Generated::Process(pid, ProcessFile::OomScoreAdj) => {
+                let adj = parse_adj(text).ok_or(Errno::EINVAL)?;
+                proc::find(pid).ok_or(Errno::ESRCH)?.set_oom_score_adj(adj);
                 Ok(())
             }
             _ => Err(Errno::EBADF), // cannot be opened for writing

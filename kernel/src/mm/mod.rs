@@ -20,6 +20,7 @@
 //! with interrupts masked and needs no lock.
 
 pub mod asid;
+pub mod badness;
 pub mod block_policy;
 pub mod buddy;
 pub mod collapse;

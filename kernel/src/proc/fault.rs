@@ -1,11 +1,12 @@
 //! Exceptions from EL0, and the kernel's own faults on user addresses.
 //!
 //! A page fault goes to the address space. What that cannot resolve, and every other exception, is a signal to the thread,
-//! the one that Linux would send; without a handler it kills the process, and no other notices.
+//! the one that Linux would send; without a handler it kills the process, and no other notices. If it is memory that is
+//! missing, somebody has to end: [`oom`].
 
 use super::signal::info::{BUS_ADRALN, BUS_ADRERR, ILL_ILLOPC, Info, SEGV_ACCERR, SEGV_MAPERR, TRAP_BRKPT};
 use super::signal::{SIGBUS, SIGILL, SIGSEGV, SIGTRAP};
-use super::{deliver, kill, sched};
+use super::{deliver, oom, sched};
 use crate::arch::{TrapFrame, UserFault, report};
 use crate::mm::{Access, FaultError};
 
@@ -14,16 +15,12 @@ use crate::mm::{Access, FaultError};
 pub fn user_fault(frame: &mut TrapFrame, fault: UserFault) {
     let pc = frame.pc as usize;
     let (signal, code, addr) = match fault {
-        UserFault::Page { addr, access, .. } => match resolve(addr, access) {
-            Ok(()) => return,
-            Err(FaultError::MapErr) => (SIGSEGV, SEGV_MAPERR, addr),
-            Err(FaultError::AccErr) => (SIGSEGV, SEGV_ACCERR, addr),
-            Err(FaultError::Bus | FaultError::UffdWp) => (SIGBUS, BUS_ADRERR, addr),
-            Err(FaultError::Oom) => {
-                report_oom();
-                return kill::doom(sched::current());
-            }
-        },
+        UserFault::Page { addr, access, .. } => {
+            return match page_fault(addr, access) {
+                Ok(()) => {}
+                Err(error) => access_failed(frame, addr, error),
+            };
+        }
         UserFault::Alignment { addr } => (SIGBUS, BUS_ADRALN, addr),
         UserFault::Undefined => (SIGILL, ILL_ILLOPC, pc),
         UserFault::Breakpoint => (SIGTRAP, TRAP_BRKPT, pc),
@@ -32,6 +29,25 @@ pub fn user_fault(frame: &mut TrapFrame, fault: UserFault) {
             (SIGILL, ILL_ILLOPC, pc)
         }
     };
+    signal_fault(frame, signal, code, addr);
+}
+
+/// A memory access of EL0 to `addr` that is not possible, and why. On return EL0 repeats it, unless there is a signal now.
+#[cold]
+pub fn access_failed(frame: &mut TrapFrame, addr: usize, error: FaultError) {
+    let (signal, code) = match error {
+        FaultError::MapErr => (SIGSEGV, SEGV_MAPERR),
+        FaultError::AccErr => (SIGSEGV, SEGV_ACCERR),
+        FaultError::Bus | FaultError::UffdWp => (SIGBUS, BUS_ADRERR),
+        FaultError::Oom => {
+            oom::out_of_memory(); // it is repeated, or the process ends, whichever that says
+            return;
+        }
+    };
+    signal_fault(frame, signal, code, addr);
+}
+
+fn signal_fault(frame: &TrapFrame, signal: u32, code: i32, addr: usize) {
     let me = sched::current();
     log::debug!(
         "{}[{}]: signal {signal}: pc {:#x}, sp {:#x}, address {}",
@@ -44,11 +60,17 @@ pub fn user_fault(frame: &mut TrapFrame, fault: UserFault) {
     deliver::force(me, Info::fault(signal, code, addr), false);
 }
 
-/// A memory access of EL0 that the tables do not allow as they stand. Returns whether it can be repeated; if not,
-/// [`user_fault`] tries once more and does what is to be done.
+/// A memory access of EL0 that the tables do not allow as they stand. If it can be repeated now, that is all; an error is
+/// for [`access_failed`].
+///
+/// # Errors
+/// Why it is not possible.
 #[inline(always)]
-pub fn page_fault(addr: usize, access: Access) -> bool {
-    resolve(addr, access).is_ok()
+pub fn page_fault(addr: usize, access: Access) -> core::result::Result<(), FaultError> {
+    match &mut *sched::current().space().lock() {
+        Some(mm) => mm.fault(crate::mm(), addr, access),
+        None => Err(FaultError::MapErr),
+    }
 }
 
 /// The kernel touched a user address that is not mapped (or not for writing). True: it is now, try again. The caller
@@ -57,28 +79,9 @@ pub fn uaccess_fault(addr: usize, write: bool) -> bool {
     if sched::try_current().is_none() {
         return false;
     }
-    match resolve(addr, if write { Access::Write } else { Access::Read }) {
+    match page_fault(addr, if write { Access::Write } else { Access::Read }) {
         Ok(()) => true,
-        Err(FaultError::Oom) => {
-            report_oom();
-            kill::doom(sched::current());
-            false
-        }
+        Err(FaultError::Oom) => oom::out_of_memory(),
         Err(_) => false,
     }
-}
-
-#[inline(always)]
-fn resolve(addr: usize, access: Access) -> core::result::Result<(), FaultError> {
-    match &mut *sched::current().space().lock() {
-        Some(mm) => mm.fault(crate::mm(), addr, access),
-        None => Err(FaultError::MapErr),
-    }
-}
-
-#[cold]
-fn report_oom() {
-    let me = sched::current();
-    let comm = *me.comm.lock();
-    log::warn!("out of memory: killing {comm}[{}]", me.task.pid());
 }

@@ -9,7 +9,7 @@
 //! written under that lock too, and read by the process's threads without it.
 
 use core::cell::{Cell, UnsafeCell};
-use core::sync::atomic::{AtomicU32, Ordering::*};
+use core::sync::atomic::{AtomicI16, AtomicU32, Ordering::*};
 
 use super::list::List;
 use super::pid::Pid;
@@ -75,6 +75,8 @@ pub(super) struct Group {
     pub executing: Cell<Option<TaskRef>>,
     /// The leader has called exit and waits for the others.
     pub leader_left: Cell<bool>,
+    /// What is added to its badness when memory is exhausted, in thousandths of all memory.
+    pub oom_score_adj: AtomicI16,
     /// Where a thread waits until it is alone: the leader to end, another to execute a program.
     pub alone: WaitQueue,
 }
@@ -87,7 +89,7 @@ unsafe impl Send for Group {}
 impl Group {
     /// The first process's: no group, no session. Nobody hears of its end.
     pub const fn new() -> Self {
-        Group::with(Actions::new(), Pid::NONE, Pid::NONE, 0)
+        Group::with(Actions::new(), Pid::NONE, Pid::NONE, 0, 0)
     }
 
     /// What the child of a process starts with.
@@ -97,11 +99,12 @@ impl Group {
     #[inline]
     pub fn for_child(&self, exit_signal: u32) -> Result<Self> {
         let actions = self.actions.lock().fork()?;
-        Ok(Group::with(actions, self.pgid.get(), self.sid.get(), exit_signal))
+        let adj = self.oom_score_adj.load(Relaxed);
+        Ok(Group::with(actions, self.pgid.get(), self.sid.get(), exit_signal, adj))
     }
 
     #[inline(always)]
-    const fn with(actions: Actions, pgid: Pid, sid: Pid, exit_signal: u32) -> Self {
+    const fn with(actions: Actions, pgid: Pid, sid: Pid, exit_signal: u32, adj: i16) -> Self {
         Group {
             actions: spin::Mutex::new(actions),
             pending: spin::Mutex::new(Pending::new()),
@@ -117,6 +120,7 @@ impl Group {
             has_executed: Cell::new(false),
             executing: Cell::new(None),
             leader_left: Cell::new(false),
+            oom_score_adj: AtomicI16::new(adj),
             alone: WaitQueue::new(),
         }
     }
@@ -156,6 +160,13 @@ mod tests {
         group.end_with(0x100);
         assert_eq!(group.ending(), Some(9));
         assert_eq!(group.for_child(SIGCHLD).unwrap().ending(), None);
+    }
+
+    #[test]
+    fn children_are_as_likely_to_be_chosen_as_their_parent() {
+        let group = Group::new();
+        group.oom_score_adj.store(-1000, Relaxed);
+        assert_eq!(group.for_child(SIGCHLD).unwrap().oom_score_adj.load(Relaxed), -1000);
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub(crate) mod kill;
 #[cfg(target_os = "none")]
 mod load;
 #[cfg(target_os = "none")]
+mod oom;
+#[cfg(target_os = "none")]
 mod process;
 #[cfg(target_os = "none")]
 mod room;
@@ -84,7 +86,7 @@ pub use wait_queue::WaitQueue;
 pub use current::*;
 #[cfg(target_os = "none")]
 pub use {
-    fault::{page_fault, uaccess_fault, user_fault},
+    fault::{access_failed, page_fault, uaccess_fault, user_fault},
     init::spawn_init,
     inspect::{Pinned, find, next_pid, next_process},
     kill::{kill_pending, raise_sigpipe},

@@ -17,8 +17,12 @@ pub(super) extern "C" fn el0_svc(frame: &mut TrapFrame) {
 /// others the details matter.
 pub(super) extern "C" fn el0_sync(frame: &mut TrapFrame, esr: u64, far: u64) {
     match UserFault::page_access(esr) {
-        Some(access) if crate::proc::page_fault(far as usize, access) => {}
-        _ => other_sync(frame, esr, far),
+        Some(access) => {
+            if let Err(error) = crate::proc::page_fault(far as usize, access) {
+                crate::proc::access_failed(frame, far as usize, error);
+            }
+        }
+        None => other_sync(frame, esr, far),
     }
     crate::proc::before_user_return(frame);
 }

@@ -1,6 +1,7 @@
 //! What `/proc/<pid>` tells of a process.
 
 use alloc::vec::Vec;
+use core::fmt::Write;
 
 use paging::PAGE_SIZE;
 
@@ -11,7 +12,7 @@ use super::super::node::Node;
 use super::super::proc_pid::{self, Limit, Stat};
 use super::super::procfs::{self, Mapping, Status};
 use super::super::smaps::{self, Area};
-use super::super::text::Text;
+use super::super::text::{Text, written};
 use super::kib;
 use crate::errno::{Errno, Result};
 use crate::mm::smaps::Mapped;
@@ -117,7 +118,8 @@ pub(super) fn text(out: &mut Text, process: &Process, file: ProcessFile) -> Resu
     match file {
         ProcessFile::Mounts => return out.push(MOUNTS.as_bytes()),
         ProcessFile::Mountinfo => return out.push(MOUNTINFO.as_bytes()),
-        ProcessFile::OomScoreAdj => return out.push(b"0\n"),
+        ProcessFile::OomScore => return written(writeln!(out, "{}", process.oom_score())),
+        ProcessFile::OomScoreAdj => return written(writeln!(out, "{}", process.oom_score_adj())),
         ProcessFile::Limits => return proc_pid::limits(out, limits()),
         ProcessFile::Comm => {
             let mut name = [0; 16];

@@ -9,11 +9,15 @@ use user::text::Text;
 use crate::records::names;
 use crate::words::PREFIX;
 
-/// Makes the directory of a worker, if need be, and goes there.
+/// Says how likely it is that the kernel chooses this process when memory is exhausted.
+pub const ADJUSTMENT: &CStr = c"/proc/self/oom_score_adj";
+
+/// Makes the directory of a worker, if need be, and goes there. Unlike the supervisor it may be killed for its memory.
 ///
 /// # Errors
 /// Those of mkdir and chdir.
 pub fn enter(slot: usize) -> Result<()> {
+    file::write_file(ADJUSTMENT, b"0")?;
     let path = Text::<32>::format(format_args!("/tmp/fz{slot}\0"));
     let path = CStr::from_bytes_with_nul(path.as_bytes()).map_err(|_| Errno::EINVAL)?;
     for directory in [c"/tmp", path] {

@@ -26,6 +26,8 @@ mod memory;
 #[cfg(target_os = "none")]
 mod mremap;
 #[cfg(target_os = "none")]
+mod oom;
+#[cfg(target_os = "none")]
 mod pointers;
 #[cfg(target_os = "none")]
 mod processes;
@@ -61,6 +63,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         devices::TESTS,
         mremap::TESTS,
         swap::TESTS,
+        oom::TESTS,
         faults::TESTS,
         pointers::TESTS,
         processes::TESTS,

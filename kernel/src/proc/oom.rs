@@ -1,0 +1,181 @@
+//! The OOM killer: when a page fault cannot have memory, even after reclaim, the process ends whose end frees most, which
+//! need not be the one that asked. The log says whom it struck, and on whose behalf, in Linux's words (mm/oom_kill.c).
+//!
+//! Who asked waits until the victim is gone and tries again. Only faults do: a system call that finds no memory fails with
+//! `ENOMEM`, which its caller can deal with.
+//!
+//! # Locks
+//! The caller holds none. Each process is looked at with its memory locked, one after another; it is pinned meanwhile.
+
+use core::fmt;
+
+use super::process::Process;
+use super::signal::info::KILL;
+use super::{Pid, TABLE, inspect, kill, sched};
+use crate::mm::badness::Holdings;
+use crate::mm::{AddressSpace, smaps::Mapped};
+use core::sync::atomic::Ordering::Relaxed;
+
+/// How often the others run before a victim that does not end is given up, and the next is chosen.
+const PATIENCE: u32 = 200;
+
+/// Victims for one fault, before it is the process's own end.
+const ATTEMPTS: u32 = 8;
+
+/// A process as the OOM killer sees it.
+#[derive(Clone, Copy)]
+struct Candidate {
+    pid: u32,
+    badness: u64,
+    adj: i16,
+    mapped: Mapped,
+    holdings: Holdings,
+    pages: u64,
+}
+
+/// There is no memory for the current process. True: there may be now, so it tries again. False: it is to end itself, and
+/// does so on its way to EL0.
+#[cold]
+#[inline(never)]
+pub(super) fn out_of_memory() -> bool {
+    let me = sched::current();
+    let mut given_up = 0;
+    for _ in 0..ATTEMPTS {
+        if kill::is_killed(&me.task) {
+            return false;
+        }
+        // One that is about to end frees memory as well as another that would have to be chosen.
+        let victim = match ending().filter(|pid| *pid != given_up) {
+            Some(pid) => pid,
+            None => match choose(given_up) {
+                Some(victim) => {
+                    strike(me, &victim);
+                    victim.pid
+                }
+                None => break,
+            },
+        };
+        if wait_for(victim) {
+            return !kill::is_killed(&me.task);
+        }
+        given_up = victim;
+    }
+    log::error!("Out of memory and no killable processes: {} ends", Name(me));
+    kill::doom(me);
+    false
+}
+
+/// A process that still has memory and is about to end.
+fn ending() -> Option<u32> {
+    let mut process = inspect::next_process(0);
+    while let Some(this) = process {
+        if this.task.group.ending().is_some() && this.mm.lock().is_some() {
+            return Some(this.pid());
+        }
+        process = inspect::next_process(this.pid());
+    }
+    None
+}
+
+/// The worst process, but for `except` and the first.
+fn choose(except: u32) -> Option<Candidate> {
+    let total = crate::mm().total_pages() + crate::mm().swap.usage().total as u64;
+    let mut worst: Option<Candidate> = None;
+    let mut process = inspect::next_process(0);
+    while let Some(this) = process {
+        if let Some(candidate) = candidate(&this, total)
+            && this.pid() != except
+            && this.pid() != Pid::INIT.get()
+            && worst.is_none_or(|worst| candidate.badness > worst.badness)
+        {
+            worst = Some(candidate);
+        }
+        process = inspect::next_process(this.pid());
+    }
+    worst
+}
+
+/// What the OOM killer thinks of a process; none if it has no memory of its own, or is not to be killed.
+fn candidate(process: &Process, total: u64) -> Option<Candidate> {
+    let adj = process.oom_score_adj();
+    let memory = process.mm.lock();
+    let space = memory.as_ref()?;
+    let (mapped, holdings) = holdings(space);
+    let badness = holdings.badness(adj, total)?;
+    let pages = space.vmas().map(|vma| vma.start.pages_to(vma.end) as u64).sum();
+    Some(Candidate { pid: process.pid(), badness, adj, mapped, holdings, pages })
+}
+
+/// What an address space has.
+fn holdings(space: &AddressSpace) -> (Mapped, Holdings) {
+    let mm = crate::mm();
+    let mapped = space.vmas().map(|vma| space.mapped(mm, vma)).fold(Mapped::default(), Mapped::plus);
+    let usage = space.usage(mm);
+    let (rss, tables) = (usage.rss_pages as u64, usage.table_pages as u64);
+    (mapped, Holdings { rss, swap: mapped.swap, tables })
+}
+
+/// Kills the victim, and a child of vfork that uses its memory: its own end waits for that.
+fn strike(me: &Process, victim: &Candidate) {
+    let Candidate { pid, adj, mapped, holdings, pages, .. } = *victim;
+    let kib = |pages: u64| pages * (paging::PAGE_SIZE / 1024);
+    log::warn!("{} invoked oom-killer: order=0, oom_score_adj={}", Name(me), me.leader().oom_score_adj());
+    let Some(process) = inspect::find(pid) else { return };
+    log::warn!(
+        "Out of memory: Killed process {pid} ({}) total-vm:{}kB, anon-rss:{}kB, file-rss:{}kB, swap:{}kB, \
+         pgtables:{}kB oom_score_adj:{adj}",
+        *process.comm.lock(),
+        kib(pages),
+        kib(mapped.anonymous),
+        kib(mapped.rss - mapped.anonymous),
+        kib(mapped.swap),
+        kib(holdings.tables),
+    );
+    drop(process);
+    let table = TABLE.lock();
+    if let Some(leader) = Pid::new(pid).and_then(|pid| table.process(pid)) {
+        let _ = kill::post(&table, leader, None, KILL); // it is not refused
+        leader.group.end_with(super::signal::status_killed(KILL.signal));
+    }
+}
+
+/// Lets others run until process `pid` has given its memory back. False if that takes too long.
+fn wait_for(pid: u32) -> bool {
+    for _ in 0..PATIENCE {
+        let gone = inspect::find(pid).is_none_or(|process| process.mm.lock().is_none());
+        if gone || kill::is_killed(&sched::current().task) {
+            return true;
+        }
+        sched::yield_now();
+    }
+    false
+}
+
+/// A thread's program and number.
+struct Name<'a>(&'a Process);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let comm = *self.0.comm.lock();
+        write!(f, "{comm}[{}]", self.0.task.pid())
+    }
+}
+
+impl Process {
+    /// What is added to its badness, in thousandths of all memory.
+    pub fn oom_score_adj(&self) -> i16 {
+        self.task.group.oom_score_adj.load(Relaxed)
+    }
+
+    /// Sets it.
+    pub fn set_oom_score_adj(&self, adj: i16) {
+        self.task.group.oom_score_adj.store(adj, Relaxed);
+    }
+
+    /// Its score: how likely it is to be chosen, from 0 to 2000.
+    pub fn oom_score(&self) -> u64 {
+        let total = crate::mm().total_pages() + crate::mm().swap.usage().total as u64;
+        let holdings = self.mm.lock().as_ref().map(|space| holdings(space).1).unwrap_or_default();
+        holdings.score(self.oom_score_adj(), total)
+    }
+}

@@ -1,0 +1,112 @@
+//! Memory exhausted: who ends, and who lives.
+//!
+//! These tests take all memory there is, which is nothing to do to somebody's own machine: they run on Pleat alone.
+
+use user::sys::memory::{self, PRIVATE, READ_WRITE, page_size};
+use user::sys::process::signal::SIGKILL;
+use user::sys::process::{self, Pid};
+use user::sys::{Errno, file};
+use user::text::leading_number;
+use user::{probe, rt::start::Args};
+
+use crate::harness::{Outcome, Test, Trouble};
+use crate::{check, check_eq};
+
+/// The tests.
+pub const TESTS: &[Test] = &[
+    ("who exhausts memory ends, and nobody else", |_| on_pleat(one_takes_all)),
+    ("not who asks last ends, but who has most", |_| on_pleat(the_largest_ends)),
+    ("oom_score_adj says who ends first, and who never", |_| on_pleat(adjusted)),
+    ("oom_score_adj is a number in range", scores),
+];
+
+fn on_pleat(test: fn() -> Outcome) -> Outcome {
+    if probe::is_pleat() { test() } else { Err(Trouble::Skip("exhausts all memory")) }
+}
+
+fn adjust(adj: &[u8]) -> Result<(), Errno> {
+    file::write_file(c"/proc/self/oom_score_adj", adj)
+}
+
+/// Writes to `pages` fresh pages.
+fn take(pages: usize) -> Result<(), Errno> {
+    let base = memory::map(pages * page_size(), READ_WRITE, PRIVATE)?;
+    for page in 0..pages {
+        // SAFETY: in the mapping that was just made.
+        unsafe { ((base + page * page_size()) as *mut u8).write(1) };
+    }
+    Ok(())
+}
+
+fn free_pages() -> Result<usize, Trouble> {
+    probe::free_pages().map(|pages| pages as usize).ok_or(Trouble::Skip("no /proc/vmstat"))
+}
+
+fn one_takes_all() -> Outcome {
+    let all = 2 * free_pages()?;
+    let child = process::spawn(|| i32::from(take(all).is_err()))?;
+    check_eq!(process::wait(child)?.signalled(), Some(SIGKILL));
+    take(16)?;
+    Ok(())
+}
+
+/// A child that takes so many pages, says so, and sleeps. Its badness is adjusted before.
+fn hog(pages: usize, adj: &'static [u8]) -> Result<Pid, Trouble> {
+    let pipe = file::pipe(0)?;
+    let child = process::spawn(|| {
+        if adjust(adj).is_err() || take(pages).is_err() || file::write(pipe.write, b"x").is_err() {
+            return 1;
+        }
+        let _ = user::sys::time::sleep_ns(60_000_000_000);
+        2
+    })?;
+    let taken = file::read(pipe.read, &mut [0]);
+    file::close(pipe.read)?;
+    file::close(pipe.write)?;
+    check_eq!(taken, Ok(1));
+    Ok(child)
+}
+
+fn the_largest_ends() -> Outcome {
+    let free = free_pages()?;
+    let largest = hog(free / 8 * 5, b"0")?;
+    let asks = process::spawn(|| i32::from(take(free / 2).is_err()))?;
+    check_eq!(process::wait(asks)?.exited(), Some(0));
+    check_eq!(process::wait(largest)?.signalled(), Some(SIGKILL));
+    Ok(())
+}
+
+fn adjusted() -> Outcome {
+    let free = free_pages()?;
+    let spared = hog(free / 2, b"-1000")?;
+    let first = hog(free / 4, b"1000\n")?;
+    // Now it is more than that one has, but it is struck first all the same.
+    let asks = process::spawn(|| i32::from(take(free / 8 * 3).is_err()))?;
+    check_eq!(process::wait(asks)?.exited(), Some(0));
+    check_eq!(process::wait(first)?.signalled(), Some(SIGKILL));
+    // And nobody but who asks is left.
+    let asks = process::spawn(|| i32::from(take(free).is_err()))?;
+    check_eq!(process::wait(asks)?.signalled(), Some(SIGKILL));
+    check_eq!(process::wait_for(spared, process::WNOHANG)?, None);
+    process::kill(spared, SIGKILL)?;
+    process::wait(spared)?;
+    Ok(())
+}
+
+fn scores(_: Args) -> Outcome {
+    let mut buffer = [0; 16];
+    check_eq!(file::read_file(c"/proc/self/oom_score_adj", &mut buffer), Ok(&b"0\n"[..]));
+    for bad in [&b"1001"[..], b"-1001", b"much"] {
+        check!(adjust(bad).is_err());
+    }
+    adjust(b"1000")?;
+    check_eq!(file::read_file(c"/proc/self/oom_score_adj", &mut buffer), Ok(&b"1000\n"[..]));
+    let score = leading_number(file::read_file(c"/proc/self/oom_score", &mut buffer)?);
+    check!(score >= Some(1333));
+    let child = process::spawn(|| {
+        let mut buffer = [0; 16];
+        i32::from(file::read_file(c"/proc/self/oom_score_adj", &mut buffer) != Ok(&b"1000\n"[..]))
+    })?;
+    check_eq!(process::wait(child)?.exited(), Some(0));
+    Ok(())
+}
