@@ -77,6 +77,12 @@ pub fn populate(tree: &mut Tree) -> Result<()> {
         }
         generated(tree, dir, name.as_bytes(), Generated::Constant(text))?;
     }
+    let mut vm = proc_root;
+    for name in [&b"sys"[..], b"vm"] {
+        vm = directory(tree, vm, name, 0o555, Mount::Proc)?;
+    }
+    generated(tree, vm, b"overcommit_memory", Generated::OvercommitMemory)?;
+    generated(tree, vm, b"overcommit_ratio", Generated::OvercommitRatio)?;
     tree.sweep();
     Ok(())
 }

@@ -5,7 +5,7 @@
 pub type Constant = (&'static str, &'static str, &'static str);
 
 /// All of them. Sorted by directory, so that each is made once.
-pub const CONSTANTS: [Constant; 31] = [
+pub const CONSTANTS: [Constant; 29] = [
     ("proc", "filesystems", "nodev\tproc\nnodev\tsysfs\nnodev\ttmpfs\nnodev\tdevtmpfs\n"),
     ("proc", "mounts", MOUNTS),
     ("proc", "swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
@@ -27,9 +27,6 @@ pub const CONSTANTS: [Constant; 31] = [
     ("proc/sys/vm", "max_map_count", "2147483647\n"),
     ("proc/sys/vm", "mmap_min_addr", "65536\n"),
     ("proc/sys/vm", "nr_hugepages", "0\n"),
-    // Memory is given out as it is touched, whatever was promised.
-    ("proc/sys/vm", "overcommit_memory", "1\n"),
-    ("proc/sys/vm", "overcommit_ratio", "50\n"),
     ("proc/sys/vm", "swappiness", "60\n"),
     ("sys/devices/system/cpu", "online", "0\n"),
     ("sys/devices/system/cpu", "possible", "0\n"),

@@ -32,6 +32,10 @@ pub enum Generated {
     Constant(&'static str),
     /// A file about the process with this number.
     Process(u32, ProcessFile),
+    /// `/proc/sys/vm/overcommit_memory`: how it is decided whether memory may be promised.
+    OvercommitMemory,
+    /// `/proc/sys/vm/overcommit_ratio`: how much may be, if that is limited.
+    OvercommitRatio,
     /// `/sys/kernel/mm/swap/size`: how much swap there is, in bytes. Pleat's own; Linux has devices for it.
     SwapSize,
     /// `/sys/kernel/mm/transparent_hugepage/enabled` or `shmem_enabled`.
@@ -49,7 +53,7 @@ impl Generated {
     pub const fn permissions(self) -> u32 {
         match self {
             Generated::FolioPolicy(_) | Generated::FolioSizePolicy(..) | Generated::BlockPolicy(_) => 0o644,
-            Generated::SwapSize => 0o644,
+            Generated::SwapSize | Generated::OvercommitMemory | Generated::OvercommitRatio => 0o644,
             Generated::Process(_, ProcessFile::ClearRefs) => 0o200,
             Generated::Process(_, ProcessFile::OomScoreAdj) => 0o644,
             _ => 0o444,

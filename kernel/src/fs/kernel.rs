@@ -110,6 +110,8 @@ impl Environment for Kernel {
             )),
             Generated::Uptime => procfs::uptime(out, arch::time::now_ns(), proc::idle_ns()),
             Generated::Cpuinfo => procfs::cpuinfo(out, ONLINE_CPUS),
+            Generated::OvercommitMemory => written(writeln!(out, "{}", mm.overcommit.mode() as u8)),
+            Generated::OvercommitRatio => written(writeln!(out, "{}", mm.overcommit.ratio())),
             Generated::SwapSize => written(writeln!(out, "{}", mm.swap.usage().total as u64 * PAGE_SIZE)),
             Generated::Process(pid, file) => process::text(out, &*proc::find(pid).ok_or(Errno::ESRCH)?, file),
             Generated::FolioPolicy(memory) => sysfs::show(out, memory, policy(memory).global(), false),
@@ -138,6 +140,8 @@ impl Environment for Kernel {
                 0 => crate::mm().swap_off(),
                 bytes => crate::mm().swap_on((bytes / PAGE_SIZE) as usize),
             },
+            Generated::OvercommitMemory => crate::mm().overcommit.set_mode(text),
+            Generated::OvercommitRatio => crate::mm().overcommit.set_ratio(text),
             Generated::Process(pid, ProcessFile::ClearRefs) => {
                 let process = proc::find(pid).ok_or(Errno::ESRCH)?;
                 let mut memory = process.mm.lock();

@@ -21,6 +21,8 @@ pub struct Memory {
     pub anon: u64,
     /// All swap, and what of it is free.
     pub swap: (u64, u64),
+    /// What may be promised where that is limited, and what has been.
+    pub commit: (u64, u64),
     /// The kernel's heap: in use, and mapped.
     pub heap: (u64, u64),
     /// Kernel stacks, in use or kept for reuse.
@@ -33,7 +35,7 @@ pub struct Memory {
 /// # Errors
 /// `ENOMEM`, as for all functions here.
 pub fn meminfo(out: &mut Text, memory: &Memory) -> Result<()> {
-    let Memory { total, free, cached, tables, anon, swap, heap, stacks } = *memory;
+    let Memory { total, free, cached, tables, anon, swap, commit, heap, stacks } = *memory;
     let lines = [
         ("MemTotal:", total),
         ("MemFree:", free),
@@ -54,6 +56,8 @@ pub fn meminfo(out: &mut Text, memory: &Memory) -> Result<()> {
         ("SUnreclaim:", heap.0),
         ("KernelStack:", stacks),
         ("PageTables:", tables),
+        ("CommitLimit:", commit.0),
+        ("Committed_AS:", commit.1),
     ];
     lines.into_iter().try_for_each(|(name, kib)| written(writeln!(out, "{name:<16}{kib:>8} kB")))
 }
@@ -92,6 +96,7 @@ mod tests {
             cached: 77,
             swap: (64, 3),
             heap: (40, 64),
+            commit: (500, 6),
             ..Memory::default()
         };
         let info = text(|out| meminfo(out, &memory));
@@ -102,6 +107,7 @@ mod tests {
         assert!(info.contains(
             "Slab:                 64 kB\nSReclaimable:         24 kB\nSUnreclaim:           40 kB\n"
         ));
+        assert!(info.contains("CommitLimit:         500 kB\nCommitted_AS:          6 kB\n"), "{info}");
         let time = (30 * TICK_NS, 10 * TICK_NS);
         let stat = text(|out| stat(out, time, 9, 2));
         assert!(stat.starts_with("cpu  20 0 0 10 0 0 0 0 0 0\ncpu0 20 0 0 10 "), "{stat}");

@@ -28,6 +28,8 @@ bitflags! {
         const STACK = 16;
         /// With SHARED: the file may not be written, so neither may this, now or later.
         const READ_ONLY = 32;
+        /// It is not counted as promised (MAP_NORESERVE).
+        const NORESERVE = 64;
     }
 }
 
@@ -79,6 +81,7 @@ impl AddressSpace {
         let mut flags = VmaFlags::empty();
         flags.set(VmaFlags::SHARED, shared);
         flags.set(VmaFlags::READ_ONLY, request.flags.contains(MapFlags::READ_ONLY));
+        flags.set(VmaFlags::NORESERVE, request.flags.contains(MapFlags::NORESERVE));
         flags.set(VmaFlags::STACK, request.flags.contains(MapFlags::STACK));
         let vma = Vma { start, end, prot: request.prot, flags, backing };
         // Two more than itself, should it have to be unmapped again.

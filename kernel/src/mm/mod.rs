@@ -44,6 +44,7 @@ mod nonpresent;
 pub mod object;
 mod object_fault;
 pub mod object_io;
+pub mod overcommit;
 mod pageout;
 pub mod pcp;
 pub mod percpu;
@@ -81,6 +82,7 @@ use block_policy::BlockPolicy;
 use buddy::Buddy;
 use counts::Counts;
 use frame::{Folio, FrameTable, Kind, MAX_ORDER};
+use overcommit::{Overcommit, Supply};
 use pcp::Caches;
 use percpu::PerCpu;
 use policy::Policy;
@@ -119,6 +121,8 @@ pub struct Mm<M> {
     pub asids: AsidAllocator,
     /// Where pages go that are paged out.
     pub swap: Swap,
+    /// How much memory may be promised.
+    pub overcommit: Overcommit,
     /// Whether fork copies PTEs in batches; off only to show what batching buys.
     pub batching: AtomicBool,
     buddy: spin::Mutex<Buddy>,
@@ -148,6 +152,7 @@ impl<M: Machine> Mm<M> {
             blocks: BlockPolicy::new(),
             asids: AsidAllocator::new(8),
             swap: Swap::new(),
+            overcommit: Overcommit::new(),
             batching: AtomicBool::new(true),
             buddy: spin::Mutex::new(Buddy::new()),
             caches: PerCpu::empty(),
@@ -225,6 +230,11 @@ impl<M: Machine> Mm<M> {
                 buddy.alloc(&self.machine, order)
             })
         }
+    }
+
+    /// All memory there is.
+    pub fn supply(&self) -> Supply {
+        Supply { ram: self.total_pages(), swap: self.swap.usage().total as u64 }
     }
 
     /// Gives all that this CPU caches back to the buddy: before memory is declared exhausted, and for a CPU that goes

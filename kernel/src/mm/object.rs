@@ -115,6 +115,16 @@ impl Object {
         state.present.max((state.source.len() as u64).div_ceil(PAGE_SIZE))
     }
 
+    /// How many of its pages are there.
+    pub fn present(&self) -> u64 {
+        self.state.lock().present
+    }
+
+    /// Whether it is anonymous shared memory: nobody's but those who map it.
+    pub fn is_shared_memory(&self) -> bool {
+        self.use_ == Use::Shared
+    }
+
     /// Notes that it is going to be mapped.
     pub fn set_mapped(&self) {
         self.mapped.store(true, Ordering::Relaxed);

@@ -49,6 +49,8 @@ bitflags! {
         const UFFD_WP = 1 << 12;
         /// Whoever registered it hears of fork and mremap: what they make is registered as well.
         const UFFD_EVENTS = 1 << 13;
+        /// MAP_NORESERVE: it is not counted as promised.
+        const NORESERVE = 1 << 20;
         /// Writes are tracked: entries without the soft-dirty bit are not writable.
         const SOFT_DIRTY = 1 << 14;
     }

@@ -53,6 +53,17 @@ pub fn next_pid(from: u32) -> Option<u32> {
     (from.max(1)..super::PID_MAX).find(|pid| Pid::new(*pid).is_some_and(|pid| table.process(pid).is_some()))
 }
 
+/// Pages that have been promised to all processes, or that files and shared memory have.
+pub fn committed_pages() -> u64 {
+    let mut pages = crate::mm().object_pages();
+    let mut process = next_process(0);
+    while let Some(this) = process {
+        pages += this.mm.lock().as_ref().map_or(0, |space| space.committed());
+        process = next_process(this.pid());
+    }
+    pages
+}
+
 impl Process {
     /// Its number.
     pub fn pid(&self) -> u32 {

@@ -88,7 +88,7 @@ pub use current::*;
 pub use {
     fault::{access_failed, page_fault, uaccess_fault, user_fault},
     init::spawn_init,
-    inspect::{Pinned, find, next_pid, next_process},
+    inspect::{Pinned, committed_pages, find, next_pid, next_process},
     kill::{kill_pending, raise_sigpipe},
     process::Process,
     sched::{before_user_return, idle_ns, run, timer_tick, yield_now},

@@ -22,6 +22,8 @@ pub struct MapArgs {
     pub shared: bool,
     /// Fault everything in at once.
     pub populate: bool,
+    /// Do not count it as promised.
+    pub noreserve: bool,
     /// The file and the first byte of it, a multiple of the page size; none: anonymous memory.
     pub file: Option<(i32, u64)>,
 }
@@ -64,6 +66,7 @@ pub fn check(args: &[u64; 6]) -> Result<MapArgs> {
         noreplace,
         shared,
         populate: set(raw::MAP_POPULATE) && !set(raw::MAP_NONBLOCK),
+        noreserve: set(raw::MAP_NORESERVE),
         file: file.then_some((fd as i32, offset)),
     })
 }
@@ -88,6 +91,7 @@ mod tests {
             noreplace: false,
             shared: false,
             populate: false,
+            noreserve: false,
             file: None,
         };
         assert_eq!(anon, expected);

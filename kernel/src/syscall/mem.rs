@@ -1,7 +1,8 @@
 //! System calls about memory.
 
-use super::map_args;
+use super::{commit, map_args};
 use crate::errno::{Errno, Result};
+use crate::mm::overcommit::Mode;
 use crate::mm::{Backing, MapFlags, MapRequest, Prot, RemapFlags, RemapRequest};
 use crate::proc::layout::PAGE;
 use crate::proc::{current_files, with_current_mm};
@@ -14,6 +15,11 @@ pub fn mmap(args: &[u64; 6]) -> Result<usize> {
     flags.set(MapFlags::NOREPLACE, asked.noreplace);
     flags.set(MapFlags::POPULATE, asked.populate);
     let prot = Prot::from_bits_truncate(asked.prot);
+    let promised = if asked.shared { asked.file.is_none() } else { prot.contains(Prot::WRITE) };
+    if promised {
+        commit::promise(asked.len as u64, asked.noreserve)?;
+    }
+    flags.set(MapFlags::NORESERVE, asked.noreserve && crate::mm().overcommit.mode() != Mode::Never);
     // Kept until the mapping is made, and has a reference of its own to what the file shows.
     let file = match asked.file {
         Some((fd, _)) => Some(current_files().lock().get(fd as u32 as usize)?),
@@ -58,6 +64,9 @@ pub fn munmap(args: &[u64; 6]) -> Result<usize> {
 pub fn mremap(args: &[u64; 6]) -> Result<usize> {
     let [addr, old_len, new_len, flags, new_addr, _] = args.map(|arg| arg as usize);
     let flags = u32::try_from(flags).ok().and_then(RemapFlags::from_bits).ok_or(Errno::EINVAL)?;
+    if new_len > old_len {
+        commit::promise_growth(addr, new_len - old_len)?;
+    }
     let request = RemapRequest { addr, old_len, new_len, flags, new_addr };
     with_current_mm(|space| space.mremap(crate::mm(), request)).ok_or(Errno::EFAULT)?
 }
@@ -70,6 +79,7 @@ pub fn mprotect(args: &[u64; 6]) -> Result<usize> {
     if len == 0 {
         return Ok(0);
     }
+    commit::promise_write(addr, len, prot)?;
     with_current_mm(|space| space.mprotect(crate::mm(), addr, len, prot)).ok_or(Errno::ENOMEM)?.map(|()| 0)
 }
 
@@ -83,5 +93,10 @@ pub fn madvise(args: &[u64; 6]) -> Result<usize> {
 
 /// brk(addr). Returns where the break is then, whether or not it is where it was wished.
 pub fn brk(args: &[u64; 6]) -> Result<usize> {
-    with_current_mm(|space| space.brk(crate::mm(), args[0] as usize)).ok_or(Errno::ENOMEM)
+    let now = with_current_mm(|space| space.brk(crate::mm(), 0)).ok_or(Errno::ENOMEM)?;
+    let wished = args[0] as usize;
+    if wished > now && commit::promise((wished - now) as u64, false).is_err() {
+        return Ok(now);
+    }
+    with_current_mm(|space| space.brk(crate::mm(), wished)).ok_or(Errno::ENOMEM)
 }

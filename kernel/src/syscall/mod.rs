@@ -11,6 +11,8 @@ pub(crate) mod clone_args;
 pub(crate) mod map_args;
 
 #[cfg(target_os = "none")]
+mod commit;
+#[cfg(target_os = "none")]
 mod event;
 #[cfg(target_os = "none")]
 mod exec;

@@ -3,16 +3,24 @@
 use linux_raw_sys::general as raw;
 
 use super::clone_args::{self, Clone3};
+use super::commit;
 use super::user_ptr::UserPtr;
 use crate::arch::TrapFrame;
 use crate::errno::{Errno, Result};
 use crate::proc::exit::{self as end, How};
+use crate::proc::request::Request;
 use crate::proc::{self, Changes, Pid, Which, fork, session};
 
 /// clone(flags, stack, parent_tid, tls, child_tid); see `clone_args.rs`.
 pub fn clone(args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
-    let child = fork::clone(frame, &clone_args::check(args)?)?;
-    Ok(child.get() as usize)
+    make(frame, &clone_args::check(args)?)
+}
+
+fn make(frame: &TrapFrame, request: &Request) -> Result<usize> {
+    if !request.thread && !request.vfork {
+        commit::promise_fork()?;
+    }
+    Ok(fork::clone(frame, request)?.get() as usize)
 }
 
 /// clone3(args, size). What a larger structure holds behind the known part must be 0.
@@ -30,8 +38,7 @@ pub fn clone3(args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
             return Err(Errno::E2BIG);
         }
     }
-    let child = fork::clone(frame, &clone_args::check3(&UserPtr::new(args[0]).read()?)?)?;
-    Ok(child.get() as usize)
+    make(frame, &clone_args::check3(&UserPtr::new(args[0]).read()?)?)
 }
 
 /// exit(code): the thread.

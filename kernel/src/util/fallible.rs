@@ -62,6 +62,11 @@ impl<T> Ref<T> {
         a.inner == b.inner
     }
 
+    /// How many references there are; at least this one.
+    pub fn count(this: &Self) -> u64 {
+        this.counted().refs.load(Ordering::Relaxed)
+    }
+
     /// Whether this is the only reference, as nobody else can make one then.
     pub fn is_unique(this: &Self) -> bool {
         this.counted().refs.load(Ordering::Acquire) == 1

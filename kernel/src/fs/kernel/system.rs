@@ -21,6 +21,7 @@ pub(super) fn meminfo(out: &mut Text) -> Result<()> {
         tables: kib(mm.table_pages()),
         anon: kib(anon),
         swap: (kib(swap.total as u64), kib((swap.total - swap.used) as u64)),
+        commit: (kib(mm.overcommit.limit(mm.supply())), kib(proc::committed_pages())),
         heap: (heap.0.div_ceil(1024) as u64, heap.1 as u64 / 1024),
         stacks: arch::stack_bytes() as u64 / 1024,
     };

@@ -28,6 +28,8 @@ mod mremap;
 #[cfg(target_os = "none")]
 mod oom;
 #[cfg(target_os = "none")]
+mod overcommit;
+#[cfg(target_os = "none")]
 mod pointers;
 #[cfg(target_os = "none")]
 mod processes;
@@ -64,6 +66,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         mremap::TESTS,
         swap::TESTS,
         oom::TESTS,
+        overcommit::TESTS,
         faults::TESTS,
         pointers::TESTS,
         processes::TESTS,
