@@ -175,8 +175,13 @@ impl<M: Machine> Mm<M> {
             if there == data {
                 return Some(offset.max(page * PAGE_SIZE));
             }
-            // Without a chunk there is nothing up to the next one.
-            page = if chunk.is_none() && !sourced { (page / PER_CHUNK + 1) * PER_CHUNK } else { page + 1 };
+            // Without a chunk there is nothing up to the next one, and behind the last there is nothing at all: a file may
+            // be so large that even a look at each place for a chunk would take for ever.
+            page = match chunk {
+                None if !sourced && page / PER_CHUNK >= state.chunks.len() as u64 => state.pages(),
+                None if !sourced => (page / PER_CHUNK + 1) * PER_CHUNK,
+                _ => page + 1,
+            };
         }
         if data { None } else { Some(state.bytes) }
     }

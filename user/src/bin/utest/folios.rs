@@ -70,6 +70,8 @@ fn folded_kib() -> Result<u64, Trouble> {
 fn blocks_stay_folded(_: Args) -> Outcome {
     folded_kib()?;
     with_folios((block_size() >> 10) as u32, || {
+        // What all this runs in is there before: the program's text is mapped by blocks as well.
+        Pages::map(block_size(), PRIVATE)?.fill(1);
         let base = folded_kib()?;
         let pages = Pages::map(LEN, PRIVATE)?;
         pages.fill(1);

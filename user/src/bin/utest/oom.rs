@@ -2,6 +2,7 @@
 //!
 //! These tests take all memory there is, which is nothing to do to somebody's own machine: they run on Pleat alone.
 
+use linux_raw_sys::general::MAP_NORESERVE;
 use user::sys::memory::{self, PRIVATE, READ_WRITE, page_size};
 use user::sys::process::signal::SIGKILL;
 use user::sys::process::{self, Pid};
@@ -30,7 +31,8 @@ fn adjust(adj: &[u8]) -> Result<(), Errno> {
 
 /// Writes to `pages` fresh pages.
 fn take(pages: usize) -> Result<(), Errno> {
-    let base = memory::map(pages * page_size(), READ_WRITE, PRIVATE)?;
+    // More than there is may be asked for, if nobody is to vouch for it.
+    let base = memory::map(pages * page_size(), READ_WRITE, PRIVATE | MAP_NORESERVE)?;
     for page in 0..pages {
         // SAFETY: in the mapping that was just made.
         unsafe { ((base + page * page_size()) as *mut u8).write(1) };

@@ -15,6 +15,7 @@ use crate::{check, check_eq};
 /// The tests.
 pub const TESTS: &[Test] = &[
     ("a file is made, written, read and emptied", contents),
+    ("a file as large as can be has holes, found at once", enormous),
     ("names are made, renamed, linked and removed", names),
     ("a file that lost its name lives until it is closed", unlinked),
     ("a directory can be emptied while it is read", emptied),
@@ -76,6 +77,23 @@ fn contents(_: Args) -> Outcome {
     check_eq!(file::seek(fd, 0, file::SEEK_END), Ok(0));
     tree::unlink(path)?;
     check_eq!(file::open(path, file::READ_ONLY), Err(Errno::ENOENT));
+    Ok(())
+}
+
+fn enormous(_: Args) -> Outcome {
+    const SEEK_DATA: u32 = linux_raw_sys::general::SEEK_DATA;
+    const SEEK_HOLE: u32 = linux_raw_sys::general::SEEK_HOLE;
+    let fd = tree::memfd(c"enormous")?;
+    file::write_all(fd, b"x")?;
+    let end = i64::MAX as u64;
+    let end = if tree::truncate(fd, end).is_ok() { end } else { 1 << 40 };
+    tree::truncate(fd, end)?;
+    let page = user::sys::memory::page_size() as i64;
+    check_eq!(file::seek(fd, 0, SEEK_DATA), Ok(0));
+    check!(file::seek(fd, 1 << 30, SEEK_DATA) == Err(Errno::ENXIO));
+    check!(file::seek(fd, 1, SEEK_HOLE).is_ok_and(|hole| hole >= page as u64));
+    check_eq!(file::seek(fd, 1 << 30, SEEK_HOLE), Ok(1 << 30));
+    file::close(fd)?;
     Ok(())
 }
 
