@@ -13,6 +13,14 @@ pub enum Kind {
     Span,
     /// An open file.
     Fd,
+    /// A socket.
+    Socket,
+    /// A pipe's end.
+    Pipe,
+    /// A set of descriptors to wait for.
+    EventSet,
+    /// A timer's descriptor.
+    Timer,
     /// A directory to start from.
     Dir,
     /// A path.
@@ -39,6 +47,10 @@ pub enum Kind {
     Vector,
     /// How many `iovec`s.
     Count,
+    /// P_PID and others.
+    IdType,
+    /// One of very few choices: 0 to 3.
+    Few,
     /// PROT_ bits.
     Prot,
     /// MAP_ bits.
@@ -79,6 +91,10 @@ pub enum Kind {
     Device,
     /// The program break.
     Break,
+    /// Its size.
+    AddressSize,
+    /// The size of a `clone_args`.
+    ArgsSize,
     /// An address family.
     Family,
     /// A socket's type.

@@ -28,10 +28,11 @@ pub fn print(options: &Options, tally: &Tally, supervisor: &Supervisor) {
         tally.started.load(Relaxed)
     );
     print!(
-        "fuzz: {} workers: {} stalled, {} exited",
+        "fuzz: {} workers: {} stalled, {} exited ({} with a status)",
         generations(tally),
         supervisor.stalled,
-        supervisor.deaths[0]
+        supervisor.deaths[0],
+        supervisor.failed
     );
     for (signal, count) in supervisor.deaths.iter().enumerate().skip(1).filter(|(_, count)| **count > 0) {
         print!(", {count} died of signal {signal}");

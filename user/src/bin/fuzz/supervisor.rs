@@ -43,6 +43,8 @@ pub struct Supervisor {
     wards: [Ward; MAX_PROCS],
     /// Deaths by signal; 0: those that exited.
     pub deaths: [u64; SIGNALS],
+    /// Of those that exited, those with an error.
+    pub failed: u64,
     /// Workers that were killed because they made no progress.
     pub stalled: u64,
     /// When it is over, whatever was called; nanoseconds.
@@ -57,7 +59,16 @@ impl Supervisor {
             seconds => time::now_ns() + seconds * 1_000_000_000,
         };
         let (wards, deaths) = ([Ward::default(); MAX_PROCS], [0; SIGNALS]);
-        Supervisor { options, tally, population: Population::now(), wards, deaths, stalled: 0, end }
+        Supervisor {
+            options,
+            tally,
+            population: Population::now(),
+            wards,
+            deaths,
+            failed: 0,
+            stalled: 0,
+            end,
+        }
     }
 
     /// Has the workers make `calls` calls, together with those made before, and all they started ended. False, and a
@@ -119,6 +130,7 @@ impl Supervisor {
     fn count(&mut self, status: Status) {
         let signal = status.signalled().unwrap_or(0) as usize;
         self.deaths[signal.min(SIGNALS - 1)] += 1;
+        self.failed += u64::from(status.exited().is_some_and(|code| code != 0));
     }
 
     /// Kills those who make no progress.

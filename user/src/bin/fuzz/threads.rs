@@ -6,12 +6,10 @@ use linux_raw_sys::general::*;
 use user::rt::thread::clone_to;
 use user::sys::memory::{self, PRIVATE, READ_WRITE};
 
-use crate::arena::Arena;
 use crate::random::Random;
 use crate::scratch::Scratch;
-use crate::tally::Tally;
 use crate::values::CLONE_BITS;
-use crate::worker::Worker;
+use crate::worker::{Task, Worker};
 
 /// Bytes of a stack.
 const STACK: usize = 64 << 10;
@@ -21,11 +19,7 @@ const THREAD: u32 = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_TH
 /// What the new thread begins with, at the lowest address of its stack.
 struct Plan {
     random: Random,
-    tally: &'static Tally,
-    slot: usize,
-    limit: u64,
-    arena: Arena,
-    depth: u32,
+    task: Task,
 }
 
 /// Starts one that works for the same slot as `worker`, with flags that may make sense; returns its number. Its memory goes
@@ -39,11 +33,11 @@ pub fn start(worker: &mut Worker) -> Option<i32> {
         }
     }
     let stack = memory::map(STACK, READ_WRITE, PRIVATE).ok()?;
-    let Worker { tally, slot, limit, arena, depth, .. } = *worker;
-    let plan = Plan { random: worker.random.split(), tally, slot, limit, arena, depth: depth + 1 };
+    let task = Task { depth: worker.task.depth + 1, ..worker.task };
+    let plan = Plan { random: worker.random.split(), task };
     // SAFETY: fresh memory, larger and better aligned than a plan.
     unsafe { (stack as *mut Plan).write(plan) };
-    let word = arena.shared[0];
+    let word = task.arena.shared[0];
     // SAFETY: the thread has the mapping for its stack, and `main` shares nothing but the tally's atomics.
     let result = unsafe { clone_to(flags as usize, stack + STACK, word, word, word + 4, main, stack) };
     (result > 0).then_some(result as i32)
@@ -51,11 +45,9 @@ pub fn start(worker: &mut Worker) -> Option<i32> {
 
 extern "C" fn main(plan: usize) {
     // SAFETY: what `start` wrote for this thread, whose stack it is.
-    let Plan { random, tally, slot, limit, arena, depth } = unsafe { (plan as *const Plan).read() };
-    tally.started.fetch_add(1, Relaxed);
+    let Plan { random, task } = unsafe { (plan as *const Plan).read() };
+    task.tally.started.fetch_add(1, Relaxed);
     if let Ok(scratch) = Scratch::new() {
-        let mut worker = Worker::new(random, tally, slot, limit, arena, scratch);
-        worker.depth = depth;
-        worker.work();
+        Worker::new(random, task, scratch).work();
     }
 }

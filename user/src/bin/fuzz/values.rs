@@ -4,6 +4,7 @@ use linux_raw_sys::general::*;
 use user::sys::memory::page_size;
 
 use crate::arena::Arena;
+use crate::descriptors::Opened;
 use crate::filter::Me;
 use crate::kind::Kind;
 use crate::random::Random;
@@ -24,6 +25,8 @@ pub struct Values<'a> {
     pub random: &'a mut Random,
     /// The worker's mappings.
     pub arena: &'a Arena,
+    /// What the worker had open at first.
+    pub opened: &'a Opened,
     /// Room for what is pointed to.
     pub scratch: &'a mut Scratch,
     /// Who calls.
@@ -43,6 +46,14 @@ impl Values<'_> {
             Kind::Page => self.page(),
             Kind::Span => self.span(),
             Kind::Fd => self.fd(),
+            Kind::Socket => self.open_as(|open| &open.sockets),
+            Kind::Pipe => self.open_as(|open| &open.pipes),
+            Kind::EventSet => self.open_as(|open| &open.sets),
+            Kind::Timer => self.open_as(|open| &open.timers),
+            Kind::IdType => self.random.pick(&[0, 1, 1, 2, 3]),
+            Kind::Few => self.random.below(4),
+            Kind::AddressSize => self.random.pick(&[16, 16, 7, 8, 110, 2]),
+            Kind::ArgsSize => self.random.pick(&[88, 88, 64, 80, 96]),
             Kind::Dir => {
                 if self.random.one_in(3) {
                     self.fd()
@@ -63,7 +74,9 @@ impl Values<'_> {
             Kind::Flags => (0..self.random.below(3)).fold(0, |bits, _| bits | 1 << self.random.below(24)),
             Kind::Small => self.random.below(18),
             Kind::Offset => self.offset(),
-            Kind::Signal => self.random.below(66),
+            // Most of them do not end who gets them.
+            Kind::Signal if self.random.one_in(5) => self.random.below(66),
+            Kind::Signal => self.random.pick(&[0, 10, 12, 14, 17, 18, 23, 28]),
             Kind::Pid => self.pid(),
             Kind::Time => self.time(),
             Kind::Vector => self.vector(),
@@ -222,6 +235,12 @@ impl Values<'_> {
                 self.scratch.string(name.to_bytes())
             }
         }
+    }
+
+    /// Something of a kind that the worker had at first, or anything open.
+    fn open_as(&mut self, kind: fn(&Opened) -> &[u8]) -> u64 {
+        let opened = kind(self.opened);
+        if opened.is_empty() || self.random.one_in(4) { self.fd() } else { self.random.pick(opened).into() }
     }
 
     fn offset(&mut self) -> u64 {

@@ -11,6 +11,7 @@ use user::sys::{memory, thread};
 
 use crate::arena::Arena;
 use crate::calls::{self, Call};
+use crate::descriptors::Opened;
 use crate::filter::{self, Me};
 use crate::kind::Kind;
 use crate::random::Random;
@@ -27,10 +28,9 @@ const CHILD_BUDGET: u64 = 100;
 /// How far children of children go.
 const MAX_DEPTH: u32 = 3;
 
-/// One that makes calls.
-pub struct Worker {
-    /// Where its decisions come from.
-    pub random: Random,
+/// What a worker works for and with. Its threads and children get a copy.
+#[derive(Clone, Copy)]
+pub struct Task {
     /// What is counted.
     pub tally: &'static Tally,
     /// Which of the slots it works for.
@@ -39,8 +39,18 @@ pub struct Worker {
     pub limit: u64,
     /// Its mappings.
     pub arena: Arena,
+    /// What it had open at first.
+    pub opened: Opened,
     /// How many ancestors, up to the supervisor's child.
     pub depth: u32,
+}
+
+/// One that makes calls.
+pub struct Worker {
+    /// Where its decisions come from.
+    pub random: Random,
+    /// What it works for and with.
+    pub task: Task,
     scratch: Scratch,
     me: Me,
     budget: u64,
@@ -50,40 +60,34 @@ pub struct Worker {
 pub fn run(random: Random, tally: &'static Tally, slot: usize, limit: u64) -> ! {
     let mut random = random;
     let _ = process::set_group(0, 0);
-    descriptors::open(&mut random);
+    let opened = descriptors::open(&mut random, slot);
     let (Ok(arena), Ok(scratch)) = (Arena::new(), Scratch::new()) else { exit(1) };
     handlers::install(tally, &mut random);
-    let mut worker = Worker::new(random, tally, slot, limit, arena, scratch);
+    let task = Task { tally, slot, limit, arena, opened, depth: 0 };
+    let mut worker = Worker::new(random, task, scratch);
     worker.budget = BUDGET;
     worker.work();
     exit(0)
 }
 
 impl Worker {
-    /// A thread or child that works for the same slot.
-    pub fn new(
-        random: Random,
-        tally: &'static Tally,
-        slot: usize,
-        limit: u64,
-        arena: Arena,
-        scratch: Scratch,
-    ) -> Worker {
+    /// One that does its part of `task`.
+    pub fn new(random: Random, task: Task, scratch: Scratch) -> Worker {
         let me = Me { pid: getpid(), tid: thread::gettid(), child: 0 };
-        Worker { random, tally, slot, limit, arena, depth: 0, scratch, me, budget: CHILD_BUDGET }
+        Worker { random, task, scratch, me, budget: CHILD_BUDGET }
     }
 
     fn slot(&self) -> &'static Slot {
-        &self.tally.slots[self.slot]
+        &self.task.tally.slots[self.task.slot]
     }
 
     /// Makes calls until it is over.
     pub fn work(&mut self) {
-        while self.budget > 0 && self.slot().calls.load(Relaxed) < self.limit {
+        while self.budget > 0 && self.slot().calls.load(Relaxed) < self.task.limit {
             self.budget -= 1;
             match self.random.below(160) {
                 0..16 => self.touch(),
-                16 if self.depth < MAX_DEPTH => {
+                16 if self.task.depth < MAX_DEPTH => {
                     if let Some(pid) = threads::start(self) {
                         self.me.child = pid;
                     }
@@ -97,13 +101,18 @@ impl Worker {
     #[allow(non_upper_case_globals)] // `__NR_mmap` is what Linux calls it
     fn call(&mut self) {
         let (number, _, kinds): Call = calls::choose(&mut self.random);
-        if matches!(number, __NR_clone | __NR_clone3) && self.depth >= MAX_DEPTH {
+        if matches!(number, __NR_clone | __NR_clone3) && self.task.depth >= MAX_DEPTH {
             return;
         }
         self.scratch.reset();
         let mut args = [0; 6];
-        let mut values =
-            Values { random: &mut self.random, arena: &self.arena, scratch: &mut self.scratch, me: self.me };
+        let mut values = Values {
+            random: &mut self.random,
+            arena: &self.task.arena,
+            opened: &self.task.opened,
+            scratch: &mut self.scratch,
+            me: self.me,
+        };
         for (index, arg) in args.iter_mut().enumerate() {
             *arg = values.of(kinds.get(index).copied().unwrap_or(Kind::Any));
         }
@@ -112,7 +121,7 @@ impl Worker {
         slot.calls.fetch_add(1, Relaxed);
         slot.last.store(number, Relaxed);
         if matches!(number, __NR_exit | __NR_exit_group) {
-            self.tally.count(number, 0);
+            self.task.tally.count(number, 0);
         }
         let raw = args.map(|arg| arg as usize);
         // SAFETY: none for this process: what the kernel does to its memory is what is tried, and it may well end it.
@@ -122,10 +131,10 @@ impl Worker {
             self.be_child();
             return;
         }
-        self.tally.count(number, result);
+        self.task.tally.count(number, result);
         match number {
-            __NR_mmap if result > 0 => self.arena.note(result as usize, raw[1]),
-            __NR_mremap if result > 0 => self.arena.note(result as usize, raw[2]),
+            __NR_mmap if result > 0 => self.task.arena.note(result as usize, raw[1]),
+            __NR_mremap if result > 0 => self.task.arena.note(result as usize, raw[2]),
             __NR_clone | __NR_clone3 if result > 0 => self.me.child = result as i32,
             _ => {}
         }
@@ -133,10 +142,10 @@ impl Worker {
 
     /// Goes on as the child of the process that this was.
     fn be_child(&mut self) {
-        self.tally.started.fetch_add(1, Relaxed);
+        self.task.tally.started.fetch_add(1, Relaxed);
         self.me = Me { pid: getpid(), tid: thread::gettid(), child: 0 };
         self.random = self.random.split();
-        self.depth += 1;
+        self.task.depth += 1;
         self.budget = CHILD_BUDGET;
         self.work();
         exit(0)
@@ -144,7 +153,7 @@ impl Worker {
 
     /// Loads from or stores to its mappings: a page, or each page of a stretch.
     fn touch(&mut self) {
-        let [base, bytes] = self.arena.any(&mut self.random);
+        let [base, bytes] = self.task.arena.any(&mut self.random);
         let pages = if self.random.one_in(4) { 1 + self.random.below(64) as usize } else { 1 };
         let first = base + self.random.below(bytes as u64) as usize;
         let store = !self.random.one_in(3);
@@ -158,7 +167,7 @@ impl Worker {
                 let _ = unsafe { touch::load(addr) };
             }
         }
-        self.tally.touches.fetch_add(pages as u64, Relaxed);
+        self.task.tally.touches.fetch_add(pages as u64, Relaxed);
     }
 
     /// Changes one of the kernel's settings.
