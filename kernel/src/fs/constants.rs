@@ -57,6 +57,7 @@ mod tests {
         };
         assert_eq!(value("pid_max"), u64::from(PID_MAX));
         assert_eq!(value("threads-max"), u64::from(crate::proc::MAX_PROCESSES));
+        assert_eq!(value("cap_last_cap"), u64::from(crate::syscall::capability::LAST));
         assert_eq!(value("nr_open"), super::super::fd::FD_LIMIT as u64);
         assert_eq!(value("pipe-max-size"), super::super::pipe::PIPE_BYTES as u64);
         assert_eq!(value("mmap_min_addr"), crate::mm::space::USER_START.get());

@@ -6,6 +6,7 @@
 //! Checks of arguments that need no machine (the first group of modules below) also run on the host.
 #![cfg_attr(not(target_os = "none"), allow(dead_code))] // there, only the tests use them
 
+pub(crate) mod capability;
 pub(crate) mod clock;
 pub(crate) mod clone_args;
 pub(crate) mod map_args;

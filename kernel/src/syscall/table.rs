@@ -2,7 +2,7 @@
 
 use linux_raw_sys::general::*;
 
-use super::{event, exec, file, futex, mem, poll, proc, signal, socket, system, time, unknown};
+use super::{capability, event, exec, file, futex, mem, poll, proc, signal, socket, system, time, unknown};
 use crate::arch::TrapFrame;
 use crate::errno::{Errno, Result};
 use crate::proc::deliver;
@@ -51,6 +51,8 @@ fn call(number: u32, args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
         __NR_getresuid | __NR_getresgid => system::all_root(args),
         __NR_setuid | __NR_setgid | __NR_setreuid | __NR_setregid => system::stay_root(args),
         __NR_setresuid | __NR_setresgid => system::stay_root(args),
+        __NR_capget => capability::capget(args),
+        __NR_capset => capability::capset(args),
         __NR_getgroups => system::getgroups(args),
         __NR_setgroups => system::accepted(args),
 

@@ -4,7 +4,7 @@ use user::counters::field;
 use user::probe;
 use user::rt::counter::{Source, virtual_hz};
 use user::rt::start::Args;
-use user::sys::{Errno, file, time};
+use user::sys::{Errno, file, raw, time};
 
 use crate::harness::{Outcome, Test, Trouble};
 use crate::{check, check_eq};
@@ -16,6 +16,7 @@ pub const TESTS: &[Test] = &[
     ("clocks go forwards", clocks),
     ("getrandom", random),
     ("uname", uname),
+    ("root has all capabilities", capabilities),
     ("/proc/vmstat counts", vmstat),
     ("/proc/self/smaps_rollup", smaps),
     ("PMCCNTR_EL0 is readable and runs", cycles),
@@ -62,6 +63,29 @@ fn uname(_: Args) -> Outcome {
     let name = time::kernel_name();
     let (system, release) = name.as_str().split_once(' ').unwrap_or(("", ""));
     check!(!system.is_empty() && !release.is_empty());
+    Ok(())
+}
+
+fn capabilities(_: Args) -> Outcome {
+    const VERSION: u32 = 0x2008_0522;
+    let call = |number: u32, header: &mut [u32; 2], data: usize| {
+        // SAFETY: the kernel reads and writes the header, and what a test passes as data.
+        unsafe { raw(number, [header.as_mut_ptr() as usize, data]) }
+    };
+    let (get, set) = (linux_raw_sys::general::__NR_capget, linux_raw_sys::general::__NR_capset);
+    let mut header = [0x1234, 0];
+    check_eq!(call(get, &mut header, 0), Ok(0));
+    check_eq!(header[0], VERSION);
+    let mut sets = [0u32; 6];
+    check_eq!(call(get, &mut [7, 0], sets.as_mut_ptr() as usize), Err(Errno::EINVAL));
+    check_eq!(call(get, &mut header, sets.as_mut_ptr() as usize), Ok(0));
+    check!(sets[..2] == [u32::MAX; 2] && sets[3] == sets[4] && sets[3] != 0);
+    check_eq!(call(set, &mut header, sets.as_mut_ptr() as usize), Ok(0));
+    sets[1] = 0;
+    check_eq!(call(set, &mut header, sets.as_mut_ptr() as usize), Err(Errno::EPERM));
+    check_eq!(call(get, &mut [VERSION, -1i32 as u32], sets.as_mut_ptr() as usize), Err(Errno::EINVAL));
+    check_eq!(call(get, &mut [VERSION, 9_999_999], sets.as_mut_ptr() as usize), Err(Errno::ESRCH));
+    check_eq!(call(get, &mut header, 1), Err(Errno::EFAULT));
     Ok(())
 }
 
