@@ -72,6 +72,10 @@ impl Sleepers {
     }
 }
 
+/// An alarm that goes off again and again does so no sooner than after this many nanoseconds: if it could be due by the time
+/// that its interrupt has been dealt with, nobody would ever get to run. Linux: the default timer slack.
+pub(super) const SLACK_NS: u64 = 50_000;
+
 /// The processes that get SIGALRM at a point in time, in no order, as there are few. Their leaders are in it.
 pub(super) struct Alarms(List<super::task::Task, ALARM>);
 
@@ -99,7 +103,8 @@ impl Alarms {
         self.0.iter().map(|task| unsafe { TaskRef::new(task) }.alarm.get()[0]).min().unwrap_or(u64::MAX)
     }
 
-    /// A task whose alarm has gone off at `now`; the alarm is set to its next time, which is after `now`, or is off.
+    /// A task whose alarm has gone off at `now`; the alarm is set to its next time, which is [`SLACK_NS`] after `now` at
+    /// least, or is off.
     pub fn pop_due(&mut self, now: u64) -> Option<TaskRef> {
         // SAFETY: as above.
         let mut tasks = self.0.iter().map(|task| unsafe { TaskRef::new(task) });
@@ -107,7 +112,10 @@ impl Alarms {
         let [at, interval] = task.alarm.get();
         let next = match interval {
             0 => u64::MAX,
-            interval => at.saturating_add(((now - at) / interval + 1).saturating_mul(interval)),
+            interval => {
+                let passed = (now - at).saturating_add(SLACK_NS);
+                at.saturating_add((passed / interval + 1).saturating_mul(interval))
+            }
         };
         self.set(task, [next, interval]);
         Some(task)
@@ -140,15 +148,29 @@ mod tests {
     fn alarms_go_off_once_or_again_and_again() {
         let mut alarms = Alarms::new();
         let [once, often] = tasks();
-        assert_eq!(alarms.set(once, [50, 0]), [u64::MAX, 0]);
-        alarms.set(often, [40, 10]);
-        assert_eq!(alarms.next(), 40);
-        assert!(alarms.pop_due(39).is_none());
-        assert!(alarms.pop_due(75) == Some(once) && alarms.pop_due(75) == Some(often));
-        assert!(alarms.pop_due(75).is_none());
-        assert_eq!(alarms.next(), 80, "the times in between are gone");
-        assert_eq!(alarms.set(often, [u64::MAX, 0]), [80, 10]);
+        const MS: u64 = 1_000_000;
+        assert_eq!(alarms.set(once, [50 * MS, 0]), [u64::MAX, 0]);
+        alarms.set(often, [40 * MS, 10 * MS]);
+        assert_eq!(alarms.next(), 40 * MS);
+        assert!(alarms.pop_due(39 * MS).is_none());
+        assert!(alarms.pop_due(75 * MS) == Some(once) && alarms.pop_due(75 * MS) == Some(often));
+        assert!(alarms.pop_due(75 * MS).is_none());
+        assert_eq!(alarms.next(), 80 * MS, "the times in between are gone");
+        assert_eq!(alarms.set(often, [u64::MAX, 0]), [80 * MS, 10 * MS]);
         assert_eq!((alarms.next(), once.alarm.get()), (u64::MAX, [u64::MAX, 0]));
+    }
+
+    #[test]
+    fn an_alarm_that_is_always_due_lets_others_run() {
+        let mut alarms = Alarms::new();
+        let [task] = tasks();
+        for interval in [1, 1000, SLACK_NS - 1] {
+            alarms.set(task, [7, interval]);
+            assert!(alarms.pop_due(1_000_000) == Some(task));
+            let next = alarms.next();
+            assert!(next > 1_000_000 + SLACK_NS && next <= 1_000_000 + SLACK_NS + interval, "{next}");
+            assert_eq!((next - 7) % interval, 0, "still in step");
+        }
     }
 
     #[test]

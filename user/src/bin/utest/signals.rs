@@ -31,6 +31,7 @@ pub const TESTS: &[Test] = &[
     ("SIGCHLD tells of a child", child_signal),
     ("ignored SIGCHLD: no zombies", no_zombies),
     ("an alarm, and another", alarms),
+    ("an alarm that is always due lets others run", endless_alarm),
     ("a stop and its end are seen by the parent", stops),
     ("a sleep goes on after a stop", stopped_sleep),
     ("rt_sigreturn does not believe in anything", forged_frame),
@@ -63,6 +64,26 @@ fn seen() -> [u64; 4] {
 
 fn counted() -> u32 {
     COUNT.load(SeqCst)
+}
+
+fn endless_alarm(_: Args) -> Outcome {
+    signal::handle(SIGALRM, count, 0, 0)?;
+    signal::set_alarm(1, 1)?;
+    // Takes a while, and would take for ever if there were always an alarm to be dealt with first.
+    let child = process::spawn(|| {
+        let sum = (0..200_000u64).fold(0, |sum, number| core::hint::black_box(sum + number));
+        i32::from(sum == 0)
+    })?;
+    let status = loop {
+        match process::wait(child) {
+            Err(Errno::EINTR) => {}
+            ended => break ended?,
+        }
+    };
+    signal::set_alarm(0, 0)?;
+    check_eq!(status.exited(), Some(0));
+    check!(counted() > 1);
+    Ok(())
 }
 
 fn raise(signal: u32) -> user::sys::Result<()> {
