@@ -20,6 +20,7 @@ mod waves;
 use user::probe;
 use user::rt::fork::call_on_stack;
 use user::rt::image;
+use user::sys::file;
 
 use crate::bench::{Bench, Failure, Measured, Trying};
 use crate::folio::Folio;
@@ -39,6 +40,11 @@ const FOLIO: Folio = Folio::pages(64);
 pub fn measure(bench: &Bench, options: &Options, report: &mut Report) -> Measured<()> {
     // On Linux the machine's own processes would be among the victims, and the count of free pages never rests.
     let exhaust = probe::is_pleat();
+    if exhaust {
+        // Neither this process nor, as they inherit it, one of its children is chosen to end for another's sake: whoever
+        // of them finds no memory ends itself. Else it would be this one, which has most.
+        file::write_file(c"/proc/self/oom_score_adj", b"-1000").trying("be spared by the OOM killer")?;
+    }
     let region = Region::map((options.mib as usize) << 20).trying("map the region")?;
     region.write_all(1);
     let state = State::map(region, exhaust).trying("map memory for the waves")?;
