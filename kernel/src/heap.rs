@@ -52,19 +52,15 @@ impl Heap {
         }
     }
 
+    /// Makes a hole of a block.
+    ///
     /// # Safety
     /// The block came from `allocate` with the same layout, and is not used any more.
-    #[inline]
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        let class = size_classes::class_of(layout);
-        // SAFETY: `allocate` made a block of a class with that class's layout, whoever it was made for.
-        unsafe {
-            match class {
-                Some(class) if self.classes.keep(class, block) => {}
-                Some(class) => self.holes.deallocate(block, size_classes::layout(class)),
-                None => self.holes.deallocate(block, layout),
-            }
-        }
+        // `allocate` made a block of a class with that class's layout, whoever it was made for.
+        let layout = size_classes::class_of(layout).map_or(layout, size_classes::layout);
+        // SAFETY: as the caller promises; with the layout it was made with.
+        unsafe { self.holes.deallocate(block, layout) };
     }
 
     /// Makes holes of the blocks that the free lists keep, so that neighbours merge. False if they keep none.
@@ -88,30 +84,56 @@ static ALLOCATOR: KernelHeap = KernelHeap;
 // pointer reports failure.
 unsafe impl GlobalAlloc for KernelHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if let Answer::Done(block) = large::allocate(layout) {
-            return block.map_or(ptr::null_mut(), NonNull::as_ptr);
+        if let Some(class) = size_classes::class_of(layout)
+            && let Some(block) = HEAP.lock().classes.take(class)
+        {
+            return block.as_ptr();
         }
-        loop {
-            let size = {
-                let mut heap = HEAP.lock();
-                if let Some(block) = heap.allocate(layout) {
-                    return block.as_ptr();
-                }
-                heap.holes.size()
-            };
-            if grow(layout, size).is_err() && !HEAP.lock().give_back() {
-                return ptr::null_mut();
-            }
-        }
+        allocate_slow(layout)
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let Some(block) = NonNull::new(block) else { return };
-        // SAFETY: the caller got the block from `alloc` with the same layout.
+        // SAFETY: the caller got the block from `alloc` with the same layout, so one of a class has that class's.
         unsafe {
-            if !large::free(block, layout) {
-                HEAP.lock().deallocate(block, layout);
+            match size_classes::class_of(layout) {
+                Some(class) if HEAP.lock().classes.keep(class, block) => {}
+                _ => free_slow(block, layout),
             }
+        }
+    }
+}
+
+/// What the free lists cannot serve: a large block, or one from the holes.
+#[inline(never)] // so that those that they can serve do not pay for its registers
+fn allocate_slow(layout: Layout) -> *mut u8 {
+    if let Answer::Done(block) = large::allocate(layout) {
+        return block.map_or(ptr::null_mut(), NonNull::as_ptr);
+    }
+    loop {
+        let size = {
+            let mut heap = HEAP.lock();
+            if let Some(block) = heap.allocate(layout) {
+                return block.as_ptr();
+            }
+            heap.holes.size()
+        };
+        if grow(layout, size).is_err() && !HEAP.lock().give_back() {
+            return ptr::null_mut();
+        }
+    }
+}
+
+/// Frees what the free lists do not keep.
+///
+/// # Safety
+/// The block came from the allocator with the same layout, and is not used any more.
+#[inline(never)] // as above
+unsafe fn free_slow(block: NonNull<u8>, layout: Layout) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if !large::free(block, layout) {
+            HEAP.lock().deallocate(block, layout);
         }
     }
 }

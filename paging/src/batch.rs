@@ -65,6 +65,16 @@ pub fn pte_batch_hint(at: PteRef, pte: Pte) -> usize {
     if pte.is_cont() { CONT_PTES - at.cont_index() } else { 1 }
 }
 
+/// How many PTEs from `at` map one frame after the other from that of `first`, the value of `at`, which is present and
+/// in no block: all that are in no block and, like it, counted or not, whatever else they say. At most `max_nr`.
+#[inline]
+pub fn mapped_run<M: Mmu>(mmu: &M, at: PteRef, first: Pte, max_nr: usize) -> usize {
+    match max_nr {
+        0 | 1 => max_nr,
+        _ => 1 + mmu.like_run(at.add(1).desc(), max_nr - 1, first.advance(1).raw(), Pte::MAPPING),
+    }
+}
+
 /// How many PTEs from `at` map consecutive frames of `folio` like `first`, the value of `at`, which is present. At
 /// most `max_nr`, and never past the end of the folio or of the table, whatever the entries behind them hold.
 pub fn folio_pte_batch<M: Mmu>(
@@ -115,6 +125,28 @@ mod tests {
     use crate::granule::PTES_PER_TABLE;
     use crate::mmu::Features;
     use crate::sim::Sim;
+
+    #[test]
+    fn a_mapped_run_ends_where_another_frame_is_mapped_or_in_another_way() {
+        let sim = Sim::new(4, Features::default());
+        let at = PteRef::in_table(sim.frame().unwrap(), VirtAddr::new(0));
+        let first = Pte::user(Pfn::new(64));
+        let run = |other: Pte, max| {
+            for index in 0..6 {
+                let usual = first.advance(index as u64);
+                let usual = if index % 2 == 1 { usual.mkyoung().mkwrite().mkdirty() } else { usual };
+                sim.store(at.add(index).desc(), if index == 4 { other } else { usual }.raw());
+            }
+            mapped_run(&sim, at, first, max)
+        };
+        let (fifth, none) = (first.advance(4), Pte::NONE);
+        assert_eq!([0, 1, 2, 5, 6].map(|max| run(fifth.mkyoung(), max)), [0, 1, 2, 5, 6]);
+        for other in [none, first, first.advance(5), fifth.mkcont(), fifth.mkspecial(), fifth.mkprotnone()] {
+            assert_eq!(run(other, 6), 4, "{other:?}");
+        }
+        assert_eq!((sim.empty_run(at.desc(), 6), run(none, 6)), (0, 4));
+        assert_eq!((sim.empty_run(at.add(4).desc(), 2), sim.empty_run(at.add(4).desc(), 1)), (1, 1));
+    }
 
     const MERGE: Respect = Respect { write: false, dirty: false, soft_dirty: false };
     /// Pages of the folio.

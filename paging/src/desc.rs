@@ -227,6 +227,10 @@ impl Pte {
         self.0 & !OA_MASK
     }
 
+    /// What says which frame a present entry maps, whether it is folded, and whether the frame is counted: not what its
+    /// permissions are, nor whether it was accessed or written.
+    pub(crate) const MAPPING: u64 = OA_MASK | VALID | NG | CONT | SW_SPECIAL;
+
     /// The same attributes for the frame `pages` further up.
     #[inline]
     pub const fn advance(self, pages: u64) -> Pte {

@@ -82,6 +82,23 @@ pub trait Mmu {
         }
     }
 
+    /// How many of the `nr` descriptors from `at` are 0 before the first that is not.
+    #[inline]
+    fn empty_run(&self, at: DescAddr, nr: usize) -> usize {
+        (0..nr).take_while(|index| self.load(at.add(8 * *index as u64)) == 0).count()
+    }
+
+    /// How many of the `nr` descriptors from `at` are those of consecutive pages, the first of them `first`, before one that
+    /// is not, as far as the bits of `mask` are concerned.
+    #[inline]
+    fn like_run(&self, at: DescAddr, nr: usize, first: u64, mask: u64) -> usize {
+        let is_next = |index: &usize| {
+            let (entry, next) = (self.load(at.add(8 * *index as u64)), first + *index as u64 * PAGE_SIZE);
+            (entry ^ next) & mask == 0
+        };
+        (0..nr).take_while(is_next).count()
+    }
+
     /// Clears the `nr` descriptors from `at`, which no walk leads to.
     #[inline]
     fn clear_run(&self, at: DescAddr, nr: usize) {

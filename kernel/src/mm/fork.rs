@@ -50,29 +50,26 @@ const PRIVATE: Respect = Respect { write: false, dirty: false, soft_dirty: true 
 const SHARED: Respect = Respect { dirty: true, ..PRIVATE };
 
 impl AddressSpace {
-    /// What [`AddressSpace::fork`] does, but that memory is not reclaimed.
-    pub(super) fn try_fork<M: Machine>(&mut self, mm: &Mm<M>) -> Result<AddressSpace> {
-        let mut child = AddressSpace::new(mm)?;
+    /// What [`AddressSpace::fork_into`] does, but that memory is not reclaimed.
+    pub(super) fn try_fork<M: Machine>(
+        &mut self,
+        mm: &Mm<M>,
+        place: &mut Option<AddressSpace>,
+    ) -> Result<()> {
+        let vmas = self.vmas.fork()?;
+        let child = place.insert(AddressSpace::new(mm)?);
+        child.vmas = vmas;
+        (child.brk_start, child.brk) = (self.brk_start, self.brk);
         // What was ours alone is shared from here on.
         self.ours = None;
-        let copied = self.vmas.fork().and_then(|vmas| {
-            child.vmas = vmas;
-            (child.brk_start, child.brk) = (self.brk_start, self.brk);
-            let mut flush = Gather::new();
-            let copied = self.copy_page_tables(mm, &mut child, &mut flush);
-            flush.flush(&mm.machine, self.asid());
-            copied
-        });
+        let mut flush = Gather::new();
+        let copied = self.copy_page_tables(mm, child, &mut flush);
+        flush.flush(&mm.machine, self.asid());
         match copied {
-            Ok(()) => {
-                mm.count(Event::Forks);
-                Ok(child)
-            }
-            Err(error) => {
-                child.destroy(mm);
-                Err(error)
-            }
+            Ok(()) => mm.count(Event::Forks),
+            Err(_) => AddressSpace::destroy_in(place, mm),
         }
+        copied
     }
 
     fn copy_page_tables<M: Machine>(

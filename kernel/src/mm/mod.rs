@@ -313,21 +313,29 @@ impl<M: Machine> Mm<M> {
 
     /// Gives back a translation table that no walk can reach any more.
     pub fn free_table(&self, table: PhysAddr) {
-        self.tables.fetch_sub(1, Ordering::Relaxed);
+        self.count_tables_freed(1);
         self.free_frames(table.pfn());
     }
 
-    /// Gives back a translation table that no walk can reach any more, and whose entries are all zero.
-    #[inline]
-    pub fn free_clean_table(&self, table: PhysAddr) {
-        // SAFETY: as in alloc_frames. Nobody takes it out before it is entered as free below.
-        if unsafe { self.caches.with(self.machine.cpu(), |caches| caches.push_clean(table.pfn())) } {
-            self.tables.fetch_sub(1, Ordering::Relaxed);
-            self.frames.release(table.pfn());
-            self.machine.freed(table, PAGE_SIZE as usize, Kind::Table);
-        } else {
-            self.free_table(table);
+    /// Gives back translation tables that no walk can reach any more, and whose entries are all zero.
+    /// [`Mm::count_tables_freed`] has yet to hear of them.
+    fn keep_clean_tables(&self, tables: &[Pfn]) {
+        // SAFETY: as in alloc_frames. Nobody takes them out before they are entered as free below.
+        let kept = unsafe { self.caches.with(self.machine.cpu(), |caches| caches.push_clean(tables)) };
+        for (index, table) in tables.iter().enumerate() {
+            if index < kept {
+                self.frames.release(*table);
+                self.machine.freed(table.addr(), PAGE_SIZE as usize, Kind::Table);
+            } else {
+                self.free_frames(*table);
+            }
         }
+    }
+
+    /// Notes that so many tables were given back.
+    #[inline(always)]
+    fn count_tables_freed(&self, tables: u64) {
+        self.tables.fetch_sub(tables, Ordering::Relaxed);
     }
 
     /// Zeroes `pages` frames.

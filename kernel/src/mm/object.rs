@@ -264,8 +264,15 @@ impl<M: Machine> Mm<M> {
     }
 
     /// Gives up a reference to `object`; with the last, its pages lose theirs.
+    #[inline]
     pub fn object_put(&self, object: Ref<Object>) {
-        let Some(object) = Ref::into_inner(object) else { return };
+        if let Some(object) = Ref::into_inner(object) {
+            self.object_free(object);
+        }
+    }
+
+    #[inline(never)] // most references are not the last
+    fn object_free(&self, object: Object) {
         let state = object.state.into_inner();
         self.object_pages.fetch_sub(state.present, Ordering::Relaxed);
         for chunk in state.chunks.into_iter().filter(|chunk| chunk.get() != 0) {

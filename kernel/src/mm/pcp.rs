@@ -101,13 +101,13 @@ impl Caches {
         self.clean.get(top).copied()
     }
 
-    /// Keeps a frame of zeroes; returns `false` if there is no room.
+    /// Keeps as many of these frames of zeroes as there is room for; returns how many.
     #[inline]
-    pub fn push_clean(&mut self, pfn: Pfn) -> bool {
-        let Some(slot) = self.clean.get_mut(self.clean_len) else { return false };
-        *slot = pfn;
-        self.clean_len += 1;
-        true
+    pub fn push_clean(&mut self, frames: &[Pfn]) -> usize {
+        let room = self.clean.get_mut(self.clean_len..).unwrap_or_default();
+        let kept = room.iter_mut().zip(frames).map(|(slot, frame)| *slot = *frame).count();
+        self.clean_len += kept;
+        kept
     }
 
     /// Keeps as many of `blocks`, of `order`, as fill three quarters; returns how many. The rest of the room is for those
@@ -208,8 +208,9 @@ mod tests {
     fn frames_of_zeroes_are_kept_apart_and_go_back_with_the_others() {
         let mut caches = Caches::EMPTY;
         assert!(caches.push(Pfn::new(1), 0));
-        assert!((0..CLEAN as u64).all(|n| caches.push_clean(Pfn::new(100 + n))));
-        assert!(!caches.push_clean(Pfn::new(1)));
+        let clean: Vec<Pfn> = (0..CLEAN as u64 + 3).map(|n| Pfn::new(100 + n)).collect();
+        assert_eq!(caches.push_clean(&clean[..2]), 2);
+        assert_eq!((caches.push_clean(&clean[2..]), caches.push_clean(&clean)), (CLEAN - 2, 0));
         assert_eq!(caches.pages(), 1 + CLEAN as u64);
         assert_eq!((caches.pop(0), caches.pop(0)), (Some(Pfn::new(1)), None));
         assert_eq!(caches.pop_clean(), Some(Pfn::new(100 + CLEAN as u64 - 1)));

@@ -46,17 +46,30 @@ impl AddressSpace {
         self.with_reclaim(mm, again).unwrap_or(Err(FaultError::Oom))
     }
 
-    /// A copy of this address space for a child.
+    /// A copy of this address space for a child, made in `child`, where there is none yet.
     ///
     /// # Errors
     /// `ENOMEM`: nothing of the child remains, and this address space is unchanged but for write protection, and for
     /// what was paged out to make room.
-    pub fn fork<M: Machine>(&mut self, mm: &Mm<M>) -> Result<AddressSpace> {
-        let child = self.try_fork(mm);
-        if matches!(child, Err(Errno::ENOMEM)) {
-            return self.with_reclaim(mm, |space| space.try_fork(mm).ok()).ok_or(Errno::ENOMEM);
+    #[inline]
+    pub fn fork_into<M: Machine>(&mut self, mm: &Mm<M>, child: &mut Option<AddressSpace>) -> Result<()> {
+        match self.try_fork(mm, child) {
+            Err(Errno::ENOMEM) => {
+                let again = |space: &mut Self| space.try_fork(mm, child).ok();
+                self.with_reclaim(mm, again).ok_or(Errno::ENOMEM)
+            }
+            other => other,
         }
-        child
+    }
+
+    /// [`AddressSpace::fork_into`], for who does not care where the copy is.
+    ///
+    /// # Errors
+    /// `ENOMEM`, as there.
+    pub fn fork<M: Machine>(&mut self, mm: &Mm<M>) -> Result<AddressSpace> {
+        let mut child = None;
+        self.fork_into(mm, &mut child)?;
+        child.ok_or(Errno::ENOMEM)
     }
 
     /// Repeats `attempt` as long as there is something to reclaim and it returns nothing.

@@ -5,7 +5,7 @@
 
 use core::mem::MaybeUninit;
 
-use paging::batch::{FolioSpan, pte_batch_hint};
+use paging::batch::{mapped_run, pte_batch_hint};
 use paging::contpte::ptep_get_raw;
 use paging::teardown::Heir;
 use paging::walk::{Part, PteRef};
@@ -16,19 +16,38 @@ use super::frame::{Kind, Mapped};
 use super::machine::Machine;
 use super::pmd::PMD_PAGES;
 
-/// Anonymous folios of one size that became free, to be given back together.
-struct Freed {
+/// Where what became free is noted until it is given back together: not in what notes it, so that none of it is zeroed or
+/// moved.
+pub(super) struct Room {
     heads: [MaybeUninit<Pfn>; Freed::MOST],
+    tables: [MaybeUninit<Pfn>; Room::TABLES],
+}
+
+impl Room {
+    /// As many tables as a small process has.
+    const TABLES: usize = 16;
+
+    /// With nothing in it.
+    #[inline(always)]
+    pub const fn new() -> Self {
+        Room { heads: [MaybeUninit::uninit(); Freed::MOST], tables: [MaybeUninit::uninit(); Room::TABLES] }
+    }
+}
+
+/// Anonymous folios of one size that became free, to be given back together.
+struct Freed<'r> {
+    /// The first `len` are written.
+    heads: &'r mut [MaybeUninit<Pfn>; Freed::MOST],
     len: usize,
     order: u8,
 }
 
-impl Freed {
+impl<'r> Freed<'r> {
     const MOST: usize = 64;
 
     #[inline(always)]
-    const fn new() -> Self {
-        Freed { heads: [MaybeUninit::uninit(); Freed::MOST], len: 0, order: 0 }
+    fn new(heads: &'r mut [MaybeUninit<Pfn>; Freed::MOST]) -> Self {
+        Freed { heads, len: 0, order: 0 }
     }
 
     #[inline(always)]
@@ -59,31 +78,47 @@ impl Freed {
 
 /// Up to so many entries of a table are cleared at the end of an address space: zeroing the page for its next use as a
 /// table costs as much as clearing some more.
-const CLEARED: usize = 64;
+pub(super) const CLEARED: usize = 64;
 
 /// Releases what an address space mapped and the tables it mapped it with, once nothing translates through them.
 /// Finish with [`Release::finish`].
 #[must_use = "the last folios are given back by finish"]
 pub(super) struct Release<'m, M: Machine> {
     mm: &'m Mm<M>,
-    freed: Freed,
+    freed: Freed<'m>,
+    /// Tables of zeroes; the first `clean` are written.
+    tables: &'m mut [MaybeUninit<Pfn>; Room::TABLES],
+    clean: usize,
+    count: u64,
 }
 
 impl<'m, M: Machine> Release<'m, M> {
     /// Nothing released yet.
     #[inline(always)]
-    pub fn new(mm: &'m Mm<M>) -> Self {
-        Release { mm, freed: Freed::new() }
+    pub fn new(mm: &'m Mm<M>, room: &'m mut Room) -> Self {
+        let Room { heads, tables } = room;
+        Release { mm, freed: Freed::new(heads), tables, clean: 0, count: 0 }
     }
 
     /// Gives back what became free last.
     #[inline(always)]
     pub fn finish(mut self) {
         self.freed.give_back(self.mm);
+        self.give_tables_back();
+        self.mm.count_tables_freed(self.count);
+    }
+
+    #[inline(never)]
+    fn give_tables_back(&mut self) {
+        // SAFETY: `table` wrote as many.
+        let tables = unsafe { &*(core::ptr::from_ref(&self.tables[..self.clean]) as *const [Pfn]) };
+        self.mm.keep_clean_tables(tables);
+        self.clean = 0;
     }
 }
 
 impl<M: Machine> Heir for Release<'_, M> {
+    #[inline(always)]
     fn part(&mut self, part: Part) -> bool {
         match part {
             Part::Table(first, nr) => {
@@ -103,7 +138,15 @@ impl<M: Machine> Heir for Release<'_, M> {
 
     #[inline(always)]
     fn table(&mut self, table: PhysAddr, clean: bool) {
-        if clean { self.mm.free_clean_table(table) } else { self.mm.free_table(table) }
+        self.count += 1;
+        if !clean {
+            return self.mm.free_frames(table.pfn());
+        }
+        if self.clean == Room::TABLES {
+            self.give_tables_back();
+        }
+        self.tables[self.clean].write(table.pfn());
+        self.clean += 1;
     }
 }
 
@@ -111,7 +154,8 @@ impl<M: Machine> Mm<M> {
     /// Drops the mappings of the `nr` entries from `first`, which lie in one table, by runs of one folio, and what the
     /// entries refer to that are not present. Returns how many pages of a resident set they were.
     pub(super) fn release_entries(&self, first: PteRef, nr: usize) -> usize {
-        let mut freed = Freed::new();
+        let mut heads = [MaybeUninit::uninit(); Freed::MOST];
+        let mut freed = Freed::new(&mut heads);
         let pages = self.release_part(first, nr, &mut freed);
         freed.give_back(self);
         pages
@@ -119,13 +163,13 @@ impl<M: Machine> Mm<M> {
 
     /// [`Mm::release_entries`]; what became free is in `freed`, or given back already.
     #[inline(never)]
-    fn release_part(&self, first: PteRef, nr: usize, freed: &mut Freed) -> usize {
+    fn release_part(&self, first: PteRef, nr: usize, freed: &mut Freed<'_>) -> usize {
         let mut run = Mapped::NONE;
         let (mut pages, mut single, mut updates, mut index) = (0, 0, 0, 0);
         while index < nr {
             let pte = ptep_get_raw(&self.machine, first.add(index));
             if pte.is_none() {
-                index += 1;
+                index += 1 + self.machine.empty_run(first.add(index + 1).desc(), nr - index - 1);
                 continue;
             }
             if !pte.is_present() || pte.is_special() {
@@ -136,20 +180,22 @@ impl<M: Machine> Mm<M> {
                 continue;
             }
             if !run.holds(pte.pfn()) {
-                if !pte.is_cont() && self.frames.folio(pte.pfn()).is_page() {
+                let folio = self.frames.mapped(pte.pfn());
+                if !pte.is_cont() && folio.folio.is_page() {
                     let pages = self.release_pages(first.add(index), nr - index, freed);
                     single += pages;
                     index += pages;
                     continue;
                 }
                 updates += self.drop_run(&run, freed);
-                run = self.frames.mapped(pte.pfn());
+                run = folio;
             }
             // Entries of a folded block map one folio throughout; a block may go on behind the range.
             let batch = if pte.is_cont() {
                 pte_batch_hint(first.add(index), pte).min(nr - index)
             } else {
-                1 + self.pages_of(run.folio.span(), first.add(index + 1), nr - index - 1)
+                let left = run.folio.span().left_from(pte.pfn()).min(nr - index);
+                mapped_run(&self.machine, first.add(index), pte, left)
             };
             run.pages += batch as u32;
             pages += batch;
@@ -162,20 +208,10 @@ impl<M: Machine> Mm<M> {
         pages + single
     }
 
-    /// How many of the entries from `first`, at most `max`, map pages of one folio, not in a block.
-    #[inline(always)]
-    fn pages_of(&self, folio: FolioSpan, first: PteRef, max: usize) -> usize {
-        let is_one = |index: &usize| {
-            let pte = ptep_get_raw(&self.machine, first.add(*index));
-            pte.is_present() && !pte.is_special() && !pte.is_cont() && folio.contains(pte.pfn())
-        };
-        (0..max).take_while(is_one).count()
-    }
-
     /// Drops the mappings of the entries from `first`, at most `max`, as long as they map pages that are folios by
     /// themselves. Returns how many they were.
     #[inline(never)] // for its registers' sake
-    fn release_pages(&self, first: PteRef, max: usize, freed: &mut Freed) -> usize {
+    fn release_pages(&self, first: PteRef, max: usize, freed: &mut Freed<'_>) -> usize {
         let frames = self.frames;
         if freed.order != 0 || freed.len == Freed::MOST {
             freed.give_back(self);
@@ -205,7 +241,7 @@ impl<M: Machine> Mm<M> {
 
     /// Drops a run's mappings; returns how many updates of a count that took.
     #[inline(always)]
-    fn drop_run(&self, run: &Mapped<'_>, freed: &mut Freed) -> u64 {
+    fn drop_run(&self, run: &Mapped<'_>, freed: &mut Freed<'_>) -> u64 {
         if run.pages == 0 {
             return 0;
         }

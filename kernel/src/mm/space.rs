@@ -1,7 +1,7 @@
 //! One process's address space: its tables, its VMAs, and how it comes to life and ends.
 
 use paging::contpte::ptep_get_raw;
-use paging::teardown::take_apart;
+use paging::teardown::{Heir, take_apart};
 use paging::walk::{Part, count_tables, parts};
 use paging::{Asid, Barrier, CONT_PTES, Event, PAGE_SIZE, Pfn, PhysAddr, VirtAddr};
 
@@ -10,7 +10,7 @@ use super::asid::Context;
 use super::lazyfree::LazyRange;
 use super::machine::Machine;
 use super::pmd::PMD_PAGES;
-use super::release::Release;
+use super::release::{CLEARED, Release, Room};
 use super::vma::{Backing, Vma, VmaList};
 use crate::errno::{Errno, Result};
 
@@ -18,8 +18,12 @@ use crate::errno::{Errno, Result};
 pub const USER_START: VirtAddr = VirtAddr::new(0x1_0000);
 /// The first address behind user space: 48 bits of virtual address.
 pub const USER_END: VirtAddr = VirtAddr::new(1 << 48);
-/// Below this, mappings without a fixed address are placed; above it there is room for the stack.
-pub const MMAP_TOP: VirtAddr = VirtAddr::new((1 << 48) - (1 << 30));
+/// Below this, mappings without a fixed address are placed; above it there is room for the stack. Linux keeps as much free
+/// (`MIN_GAP`); with more, mappings and stack would not share the table above their last ones.
+pub const MMAP_TOP: VirtAddr = VirtAddr::new((1 << 48) - (128 << 20));
+
+/// Up to so many pages between them two VMAs are taken apart as one.
+const NEAR: usize = 16;
 
 /// The memory of one process.
 pub struct AddressSpace {
@@ -136,17 +140,47 @@ impl AddressSpace {
     /// One flush comes first and everything is freed behind it, table by table: with no CPU translating through the
     /// tables and nothing of them left in any TLB, no PTE needs to be cleared any more. The few of a small process are,
     /// so that its tables can be another's without being zeroed.
-    pub fn destroy<M: Machine>(mut self, mm: &Mm<M>) {
+    pub fn destroy<M: Machine>(self, mm: &Mm<M>) {
+        AddressSpace::destroy_in(&mut Some(self), mm);
+    }
+
+    /// [`AddressSpace::destroy`], for one that is in `place`: it need not be moved for that. None is left there.
+    pub fn destroy_in<M: Machine>(place: &mut Option<Self>, mm: &Mm<M>) {
+        if let Some(space) = place {
+            space.give_back(mm);
+            *place = None;
+        }
+    }
+
+    fn give_back<M: Machine>(&mut self, mm: &Mm<M>) {
         if !self.asid().is_none() {
             paging::flush::issue_asid(&mm.machine, self.asid()).sync(&mm.machine);
         }
-        let ranges = self.vmas.iter().map(|vma| (vma.start, vma.end));
-        let mut release = Release::new(mm);
-        take_apart(&mm.machine, self.root, ranges, &mut release);
+        let mut room = Room::new();
+        let mut release = Release::new(mm, &mut room);
+        take_apart(&mm.machine, self.root, nearby(self.vmas.as_slice()), &mut release);
+        release.table(self.root, true);
         release.finish();
-        mm.free_clean_table(self.root);
         self.vmas.clear(|vma| release_vma(mm, vma));
     }
+}
+
+/// Where the VMAs are, in order, those that lie close together in one range: to begin with a range costs more than to look
+/// at the entries between, which are empty. No such range is longer than what is cleared of a table.
+fn nearby(vmas: &[Vma]) -> impl Iterator<Item = (VirtAddr, VirtAddr)> {
+    let mut left = vmas;
+    core::iter::from_fn(move || {
+        let (first, mut others) = left.split_first()?;
+        let (start, mut end) = (first.start, first.end);
+        while let Some((next, behind)) = others.split_first()
+            && start.pages_to(next.end) <= CLEARED
+            && end.pages_to(next.start) <= NEAR
+        {
+            (end, others) = (next.end, behind);
+        }
+        left = others;
+        Some((start, end))
+    })
 }
 
 /// Gives up what a VMA that is gone referred to.

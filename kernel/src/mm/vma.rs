@@ -366,16 +366,20 @@ impl VmaList {
     pub fn fork(&self) -> Result<VmaList> {
         let mut vmas = Vec::new();
         vmas.try_reserve_exact(self.vmas.len())?;
-        vmas.extend(self.vmas.iter().filter(|vma| !vma.flags.contains(VmaFlags::DONTFORK)).cloned());
         let mut dropped = false;
-        for vma in &mut vmas {
-            if vma.flags.contains(VmaFlags::UFFD_WP) && !vma.child_keeps_wp() {
-                vma.flags -= VmaFlags::UFFD_WP;
+        for vma in &self.vmas {
+            let mut flags = vma.flags;
+            if flags.contains(VmaFlags::DONTFORK) {
+                continue;
+            }
+            if flags.contains(VmaFlags::UFFD_WP) && !vma.child_keeps_wp() {
+                flags -= VmaFlags::UFFD_WP;
                 dropped = true;
             }
-            if vma.flags.contains(VmaFlags::WIPEONFORK) {
-                vma.flags -= VmaFlags::HAS_ANON;
+            if flags.contains(VmaFlags::WIPEONFORK) {
+                flags -= VmaFlags::HAS_ANON;
             }
+            vmas.push(Vma { flags, ..vma.clone() }); // there is room
         }
         let mut list = VmaList { vmas, last: Cell::new(0) };
         if dropped {

@@ -19,6 +19,7 @@ use core::sync::atomic::Ordering::SeqCst;
 use linux_raw_sys::general::__NR_restart_syscall;
 
 /// Deals with everything that waits for the current thread. Does not return if the thread ends.
+#[inline(never)] // its frame is large, and most of who has work to do has no signals
 pub(super) fn signals(me: &'static Process, frame: &mut TrapFrame) {
     let mut call = me.interrupted.take();
     let mut handled = false;

@@ -15,6 +15,7 @@ use super::task::{DEAD, TaskRef};
 use super::{Pid, TABLE, fork, futex, kill, process, sched};
 use crate::arch;
 use crate::errno::{Errno, Result};
+use crate::mm::AddressSpace;
 
 /// Ends the current thread as `exit(code)` does: the process too if it is the last.
 pub(crate) fn exit(code: u32) -> ! {
@@ -151,10 +152,7 @@ fn end(me: &'static Process, status: u32) -> ! {
     drop(files); // not under the lock: the end of a pipe's last descriptor wakes others
     // Out of the table walker's reach before it is torn down, so that the teardown has no user of the tables to fear.
     arch::mmu::set_empty_user_table();
-    let mm = me.mm.lock().take();
-    if let Some(mm) = mm {
-        mm.destroy(crate::mm());
-    }
+    AddressSpace::destroy_in(&mut me.mm.lock(), crate::mm());
     me.task.wait_status.set(status);
     let mut table = TABLE.lock();
     release_vfork(me);

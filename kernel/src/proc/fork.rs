@@ -6,16 +6,17 @@
 
 use core::ptr::NonNull;
 
-use super::group::Group;
+use super::group::Start;
 use super::process::{self, Parts, Process};
 use super::request::Request;
 use super::room::Room;
-use super::signal::thread::{AltStack, ThreadSignals};
+use super::signal::thread::AltStack;
 use super::task::TaskRef;
 use super::{Pid, TABLE, sched, vfork};
-use crate::arch::{self, Context, KernelStack, TrapFrame, uaccess};
+use crate::arch::{self, KernelStack, TrapFrame, uaccess};
 use crate::errno::{Errno, Result};
 use crate::fs::FdTable;
+use crate::mm::AddressSpace;
 
 /// Creates a process or a thread as `request` says; the EL0 registers of the current one are `frame`. Returns its number.
 ///
@@ -25,23 +26,18 @@ pub(crate) fn clone(frame: &TrapFrame, request: &Request) -> Result<Pid> {
     let me = sched::current();
     let room = Room::alloc()?;
     let stack = KernelStack::alloc()?;
-    let group = match request.thread {
-        true => Group::new(),
+    let mut group = match request.thread {
+        true => Start::FIRST,
         false => me.task.group().for_child(request.exit_signal)?,
     };
     if request.forget_handlers {
-        group.actions.lock().forget_handlers();
+        group.actions.forget_handlers();
     }
     let files = match request.thread {
         true => FdTable::new(),
         false => me.leader().files.lock().fork()?,
     };
     let shares = request.thread || request.vfork;
-    let mm = match &mut *me.space().lock() {
-        None => return Err(Errno::EINVAL),
-        Some(_) if shares => None,
-        Some(mm) => Some(mm.fork(crate::mm())?), // the last that fails, as only `destroy` undoes it
-    };
     let memory = match me.memory.get() {
         _ if !shares => core::ptr::null(),
         own if own.is_null() => core::ptr::from_ref(me),
@@ -50,7 +46,8 @@ pub(crate) fn clone(frame: &TrapFrame, request: &Request) -> Result<Pid> {
     let alt_stack = if request.thread { AltStack::NONE } else { me.task.signals.alt_stack.get() };
     let child_frame = stack.trap_frame();
     let parts = Parts {
-        signals: ThreadSignals::new(me.task.signals.blocked(), alt_stack),
+        blocked: me.task.signals.blocked(),
+        alt_stack,
         group,
         leader: request.thread.then(|| me.task.leader()),
         memory,
@@ -69,8 +66,13 @@ pub(crate) fn clone(frame: &TrapFrame, request: &Request) -> Result<Pid> {
             (*child_frame).sp = sp;
         }
     }
-    let child = room.fill(parts, mm, Context::new(child_frame as usize, child_start, 0));
+    let child = room.fill(parts, child_start, 0);
     // SAFETY: just made, and nobody else knows of it.
+    if let Err(error) = copy_memory(me, unsafe { &mut (*child.as_ptr()).mm }, shares) {
+        discard(child);
+        return Err(error);
+    }
+    // SAFETY: as above.
     let task = unsafe { child.as_ref() }.task_ref();
     // SAFETY: it stays alive until it is reaped, after its removal from the table, or has removed itself.
     let inserted = unsafe { enter(me, task, request) };
@@ -87,6 +89,19 @@ pub(crate) fn clone(frame: &TrapFrame, request: &Request) -> Result<Pid> {
         vfork::wait(me, request.vfork);
     }
     Ok(pid)
+}
+
+/// Gives a child that does not share the current process's memory a copy of it, made where it is to stay.
+///
+/// # Errors
+/// `EINVAL`: there is no memory to share or to copy. `ENOMEM`.
+#[inline(always)] // one caller
+fn copy_memory(me: &Process, to: &mut spin::Mutex<Option<AddressSpace>>, shares: bool) -> Result<()> {
+    match &mut *me.space().lock() {
+        None => Err(Errno::EINVAL),
+        Some(_) if shares => Ok(()),
+        Some(mm) => mm.fork_into(crate::mm(), to.get_mut()),
+    }
 }
 
 /// Enters a new task in the table.
@@ -116,10 +131,8 @@ unsafe fn enter(me: &Process, task: TaskRef, request: &Request) -> Result<Pid> {
 #[cold]
 fn discard(child: NonNull<Process>) {
     // SAFETY: alive until the next statement, and nobody else knows of it.
-    let (task, mm) = unsafe { (child.as_ref().task_ref(), child.as_ref().mm.lock().take()) };
-    if let Some(mm) = mm {
-        mm.destroy(crate::mm());
-    }
+    let (task, mm) = unsafe { (child.as_ref().task_ref(), &mut (*child.as_ptr()).mm) };
+    AddressSpace::destroy_in(mm.get_mut(), crate::mm());
     // SAFETY: not in the table and never run, so nobody else can reach it.
     unsafe { process::free(task) };
 }

@@ -86,10 +86,31 @@ unsafe impl Sync for Group {}
 // SAFETY: nothing in it belongs to a CPU.
 unsafe impl Send for Group {}
 
-impl Group {
+/// What a process begins with of all that. A [`Group`] is large, and so made where it stays; this is what that takes.
+pub(super) struct Start {
+    /// What signals do.
+    pub actions: Actions,
+    /// The process group.
+    pub pgid: Pid,
+    /// The session.
+    pub sid: Pid,
+    /// The signal that the parent gets when the process ends; 0: none.
+    pub exit_signal: u32,
+    /// As [`Group::oom_score_adj`].
+    pub oom_score_adj: i16,
+}
+
+impl Start {
     /// The first process's: no group, no session. Nobody hears of its end.
-    pub const fn new() -> Self {
-        Group::with(Actions::new(), Pid::NONE, Pid::NONE, 0, 0)
+    pub const FIRST: Start =
+        Start { actions: Actions::new(), pgid: Pid::NONE, sid: Pid::NONE, exit_signal: 0, oom_score_adj: 0 };
+}
+
+impl Group {
+    /// The first process's, and what a thread has that is not a leader.
+    #[cfg(test)]
+    pub fn new() -> Self {
+        Group::begin(Start::FIRST)
     }
 
     /// What the child of a process starts with.
@@ -97,14 +118,16 @@ impl Group {
     /// # Errors
     /// `ENOMEM`.
     #[inline]
-    pub fn for_child(&self, exit_signal: u32) -> Result<Self> {
+    pub fn for_child(&self, exit_signal: u32) -> Result<Start> {
         let actions = self.actions.lock().fork()?;
-        let adj = self.oom_score_adj.load(Relaxed);
-        Ok(Group::with(actions, self.pgid.get(), self.sid.get(), exit_signal, adj))
+        let oom_score_adj = self.oom_score_adj.load(Relaxed);
+        Ok(Start { actions, pgid: self.pgid.get(), sid: self.sid.get(), exit_signal, oom_score_adj })
     }
 
+    /// A process's that begins like this, with one thread.
     #[inline(always)]
-    const fn with(actions: Actions, pgid: Pid, sid: Pid, exit_signal: u32, adj: i16) -> Self {
+    pub fn begin(start: Start) -> Self {
+        let Start { actions, pgid, sid, exit_signal, oom_score_adj } = start;
         Group {
             actions: spin::Mutex::new(actions),
             pending: spin::Mutex::new(Pending::new()),
@@ -159,14 +182,14 @@ mod tests {
         group.end_with(9);
         group.end_with(0x100);
         assert_eq!(group.ending(), Some(9));
-        assert_eq!(group.for_child(SIGCHLD).unwrap().ending(), None);
+        assert_eq!(Group::begin(group.for_child(SIGCHLD).unwrap()).ending(), None);
     }
 
     #[test]
     fn children_are_as_likely_to_be_chosen_as_their_parent() {
         let group = Group::new();
         group.oom_score_adj.store(-1000, Relaxed);
-        assert_eq!(group.for_child(SIGCHLD).unwrap().oom_score_adj.load(Relaxed), -1000);
+        assert_eq!(group.for_child(SIGCHLD).unwrap().oom_score_adj, -1000);
     }
 
     #[test]

@@ -9,12 +9,12 @@ use super::args::Strings;
 use super::comm::Comm;
 use super::exec;
 use super::fork::enter_user;
-use super::group::Group;
+use super::group::Start;
 use super::process::Parts;
 use super::room::Room;
-use super::signal::thread::ThreadSignals;
+use super::signal::thread::AltStack;
 use super::{TABLE, sched};
-use crate::arch::{self, Context, KernelStack};
+use crate::arch::{self, KernelStack};
 use crate::errno::Result;
 use crate::fs::FdTable;
 use crate::util::try_box;
@@ -43,10 +43,10 @@ pub fn spawn_init(path: &[u8], argv: &[&[u8]]) -> Result<()> {
     let stack = KernelStack::alloc()?;
     let files = FdTable::with_console()?;
     let program = Box::into_raw(try_box(program)?);
-    let context = Context::new(stack.trap_frame() as usize, init_start, program as usize);
     let parts = Parts {
-        signals: ThreadSignals::default(),
-        group: Group::new(),
+        blocked: 0,
+        alt_stack: AltStack::NONE,
+        group: Start::FIRST,
         leader: None,
         memory: core::ptr::null(),
         tls: 0,
@@ -57,7 +57,7 @@ pub fn spawn_init(path: &[u8], argv: &[&[u8]]) -> Result<()> {
         clear_child_tid: 0,
     };
     // SAFETY: just made, and nobody else knows of it.
-    let init = unsafe { room.fill(parts, None, context).as_ref() };
+    let init = unsafe { room.fill(parts, init_start, program as usize).as_ref() };
     // SAFETY: the first process is never freed.
     unsafe { TABLE.lock().insert(init.task_ref(), None) }?;
     sched::enqueue(init.task_ref());

@@ -14,10 +14,10 @@ use core::sync::atomic::Ordering::Acquire;
 
 use super::comm::Comm;
 use super::futex::Wait;
-use super::group::Group;
+use super::group::Start;
 use super::restart::Class;
 use super::room::Room;
-use super::signal::thread::ThreadSignals;
+use super::signal::thread::AltStack;
 use super::task::{Task, TaskRef};
 use crate::arch::{self, Context, FpState, KernelStack, TrapFrame};
 use crate::fs::FdTable;
@@ -84,10 +84,11 @@ pub(crate) enum Restart {
 // run, and then by the thread itself, or for it as above.
 unsafe impl Sync for Process {}
 
-/// What a new process starts with, besides its address space.
+/// What a new process starts with, besides its address space: nothing large, since all of it is moved.
 pub(super) struct Parts {
-    pub signals: ThreadSignals,
-    pub group: Group,
+    pub blocked: u64,
+    pub alt_stack: AltStack,
+    pub group: Start,
     /// None: it is a leader.
     pub leader: Option<TaskRef>,
     /// Null: its own.

@@ -3,14 +3,14 @@
 
 use alloc::alloc::{alloc_zeroed, dealloc};
 use core::alloc::Layout;
-use core::cell::{Cell, UnsafeCell};
+use core::cell::Cell;
 use core::ptr::{NonNull, addr_of_mut};
 
+use super::group::Group;
 use super::process::{Parts, Process, Restart};
+use super::signal::thread::ThreadSignals;
 use super::task::Task;
-use crate::arch::Context;
 use crate::errno::{Errno, Result};
-use crate::mm::AddressSpace;
 
 /// How many freed rooms are kept.
 const KEEP: usize = 64;
@@ -54,22 +54,24 @@ impl Room {
         Room(process)
     }
 
-    /// Moves a process in, which starts at `context`. Its FP/SIMD registers are those that the CPU has now: the
-    /// parent's. Field by field, since a process is big and would otherwise be built on the stack and copied.
+    /// Makes a process here, without an address space, that starts at `entry(arg)`. Its FP/SIMD registers are those that
+    /// the CPU has now: the parent's. Field by field, since a process is big and would otherwise be built on the stack
+    /// and copied.
     #[inline(always)] // otherwise `parts` is copied once more
-    pub fn fill(self, parts: Parts, mm: Option<AddressSpace>, context: Context) -> NonNull<Process> {
+    pub fn fill(self, parts: Parts, entry: extern "C" fn(usize) -> !, arg: usize) -> NonNull<Process> {
         let process = self.0;
         core::mem::forget(self);
         let at = process.as_ptr();
-        // SAFETY: the room is aligned and ours, and every field is written. `save` may borrow the old registers, since
-        // the room's bytes are initialised and any bytes are valid registers.
+        // SAFETY: the room is aligned and ours, and every field is written. `save` and `start` may borrow the old
+        // registers, since the room's bytes are initialised and any bytes are valid registers.
         unsafe {
-            Task::init(addr_of_mut!((*at).task), parts.signals, parts.group, parts.leader);
-            addr_of_mut!((*at).context).write(UnsafeCell::new(context));
+            let signals = ThreadSignals::new(parts.blocked, parts.alt_stack);
+            Task::init(addr_of_mut!((*at).task), signals, Group::begin(parts.group), parts.leader);
+            (*(*at).context.get()).start(parts.stack.trap_frame() as usize, entry, arg);
             addr_of_mut!((*at).tls).write(Cell::new(parts.tls));
             (*(*at).fp.get()).save();
             addr_of_mut!((*at).stack).write(parts.stack);
-            addr_of_mut!((*at).mm).write(spin::Mutex::new(mm));
+            addr_of_mut!((*at).mm).write(spin::Mutex::new(None));
             addr_of_mut!((*at).files).write(spin::Mutex::new(parts.files));
             addr_of_mut!((*at).comm).write(spin::Mutex::new(parts.comm));
             addr_of_mut!((*at).memory).write(Cell::new(parts.memory));

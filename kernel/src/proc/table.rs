@@ -312,14 +312,14 @@ fn wrap(task: core::ptr::NonNull<Task>) -> TaskRef {
 
 #[cfg(test)]
 mod tests {
-    use super::super::group::Group;
+    use super::super::group::{Group, Start};
     use super::super::signal::SIGTSTP;
     use super::super::signal::action::{Action, SIG_IGN};
     use super::*;
 
     fn spawn(table: &mut Table, parent: Option<TaskRef>) -> TaskRef {
-        let group = parent.map_or(Group::new(), |parent| parent.group.for_child(SIGCHLD).unwrap());
-        let task = TaskRef::leaked_with(group, None);
+        let group = parent.map_or(Start::FIRST, |parent| parent.group.for_child(SIGCHLD).unwrap());
+        let task = TaskRef::leaked_with(Group::begin(group), None);
         // SAFETY: new, and alive for ever.
         unsafe { table.insert(task, parent) }.unwrap();
         task

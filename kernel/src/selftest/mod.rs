@@ -6,6 +6,7 @@
 
 #[macro_use]
 mod harness;
+mod allocator;
 mod asid;
 mod contpte;
 mod decay;
@@ -27,6 +28,7 @@ use harness::{Failure, Outcome, Test, test};
 const TESTS: &[&[Test]] = &[
     kernel_map::TESTS,
     string::TESTS,
+    allocator::TESTS,
     descriptors::TESTS,
     flush::TESTS,
     contpte::TESTS,

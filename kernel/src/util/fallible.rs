@@ -73,6 +73,7 @@ impl<T> Ref<T> {
     }
 
     /// Gives up this reference; returns the value if it was the last.
+    #[inline]
     pub fn into_inner(this: Self) -> Option<T> {
         let this = ManuallyDrop::new(this);
         if this.counted().refs.fetch_sub(1, Ordering::Release) != 1 {

@@ -21,7 +21,7 @@ unsafe extern "C" {
     /// `prev`. Interrupts are masked throughout.
     ///
     /// # Safety
-    /// `prev` is writable and is the running thread's. `next` came from [`Context::new`] or a switch away from it,
+    /// `prev` is writable and is the running thread's. `next` came from [`Context::start`] or a switch away from it,
     /// and has not been continued since; its stack is mapped and nobody else's. Nothing on the running thread relies
     /// on per-CPU values staying the same across the call, and it holds no lock that `next` may take.
     pub fn context_switch(prev: *mut Context, next: *const Context);
@@ -33,12 +33,14 @@ impl Context {
     /// A context to switch away from: nothing may switch to it before.
     pub const EMPTY: Context = Context { saved: [0; 12], sp: 0 };
 
-    /// A thread that will call `entry(arg)` on the stack that ends at `stack_top`, a multiple of 16.
-    pub fn new(stack_top: usize, entry: extern "C" fn(usize) -> !, arg: usize) -> Context {
-        let mut saved = [0; 12];
-        saved[0] = entry as usize as u64;
-        saved[1] = arg as u64;
-        saved[11] = context_start as *const () as u64;
-        Context { saved, sp: stack_top as u64 }
+    /// Makes this a thread that will call `entry(arg)` on the stack that ends at `stack_top`, a multiple of 16. Registers
+    /// that say nothing there keep what they were.
+    #[inline(always)]
+    pub fn start(&mut self, stack_top: usize, entry: extern "C" fn(usize) -> !, arg: usize) {
+        self.saved[0] = entry as usize as u64;
+        self.saved[1] = arg as u64;
+        self.saved[10] = 0; // the frame pointer: the end of every backtrace
+        self.saved[11] = context_start as *const () as u64;
+        self.sp = stack_top as u64;
     }
 }

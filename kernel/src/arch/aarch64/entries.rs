@@ -1,6 +1,6 @@
-//! Writing descriptors of consecutive pages by pairs.
+//! Reading and writing descriptors of consecutive pages by pairs.
 //!
-//! Each half of an STP of two general registers, and each 64-bit half of a vector register, is a single-copy atomic
+//! Each half of an LDP or STP of two general registers, and each 64-bit half of a vector register, is a single-copy atomic
 //! access of its own where it is aligned (Arm ARM, B2.2.1 "Requirements for single-copy atomicity"), so a walker sees
 //! of each entry the old value or the new.
 //!
@@ -18,6 +18,15 @@ global_asm!(
 );
 
 unsafe extern "C" {
+    /// How many of the `nr` entries from `at` are 0 before the first that is not.
+    ///
+    /// The caller ensures that `at` is in the linear map and as many descriptors from there are in a table.
+    pub fn empty_run(at: *const u8, nr: usize) -> usize;
+
+    /// How many of the `nr` entries from `at` are those of consecutive pages, the first of them `first`, before one that is
+    /// not, as far as the bits of `mask` are concerned. The caller ensures what [`empty_run`]'s does.
+    pub fn like_run(at: *const u8, nr: usize, first: u64, mask: u64) -> usize;
+
     /// Writes the `nr` entries from `src` to `dst`, with the bits of `flip` changed.
     ///
     /// The caller ensures that `src` and `dst` are in the linear map and as many descriptors from either are in a table.

@@ -1,5 +1,54 @@
 // Runs of entries copied by pairs, and contpte blocks written from vector registers; entries.rs says what for.
 
+    .section .text.empty_run, "ax"
+    .global empty_run
+    .type   empty_run, %function
+    // x0: the first entry, x1: entries. Four at a time, then those that are left.
+empty_run:
+    add     x3, x0, x1, lsl #3
+    sub     x4, x3, #32                 // where the last four begin
+    mov     x2, x0
+    cmp     x2, x4
+    b.hi    3f
+1:  ldp     x5, x6, [x2], #32
+    ldp     x7, x8, [x2, #-16]
+    orr     x5, x5, x6
+    orr     x7, x7, x8
+    orr     x5, x5, x7
+    cbnz    x5, 2f
+    cmp     x2, x4
+    b.ls    1b
+    b       3f
+2:  sub     x2, x2, #32
+3:  cmp     x2, x3
+    b.hs    4f
+    ldr     x5, [x2]
+    cbnz    x5, 4f
+    add     x2, x2, #8
+    b       3b
+4:  sub     x0, x2, x0
+    lsr     x0, x0, #3
+    ret
+    .size   empty_run, . - empty_run
+
+    .section .text.like_run, "ax"
+    .global like_run
+    .type   like_run, %function
+    // x0: the first entry, x1: entries, x2: what the first should be, x3: the bits to look at
+like_run:
+    mov     x4, x1
+    cbz     x1, 2f
+1:  ldr     x5, [x0], #8
+    eor     x5, x5, x2
+    tst     x5, x3
+    b.ne    2f
+    add     x2, x2, #{PAGE}
+    subs    x4, x4, #1
+    b.ne    1b
+2:  sub     x0, x1, x4
+    ret
+    .size   like_run, . - like_run
+
     // One pair, from x0 to x1, with the bits of x3 changed.
     .macro  copy_pair
     ldp     x9, x10, [x0], #16

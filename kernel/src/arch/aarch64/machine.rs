@@ -62,6 +62,18 @@ impl Mmu for Cpu {
     }
 
     #[inline]
+    fn empty_run(&self, at: DescAddr, nr: usize) -> usize {
+        // SAFETY: as for `descriptor`; the caller's entries lie in one table.
+        unsafe { entries::empty_run(linear(at.get()), nr) }
+    }
+
+    #[inline]
+    fn like_run(&self, at: DescAddr, nr: usize, first: u64, mask: u64) -> usize {
+        // SAFETY: as above.
+        unsafe { entries::like_run(linear(at.get()), nr, first, mask) }
+    }
+
+    #[inline]
     fn copy_entries(&self, src: DescAddr, dst: DescAddr, nr: usize, flip_src: u64, flip_dst: u64) {
         let (src, dst) = (linear(src.get()), linear(dst.get()));
         // SAFETY: as for `descriptor`.
