@@ -75,6 +75,17 @@ pub fn mapped_run<M: Mmu>(mmu: &M, at: PteRef, first: Pte, max_nr: usize) -> usi
     }
 }
 
+/// How many PTEs from `at`, which holds `first`, are folded and map one frame after the other: its block to the end, and
+/// those behind. At most `max_nr`. Blocks are folded whole, so one entry of each is read.
+#[inline]
+pub fn folded_run<M: Mmu>(mmu: &M, at: PteRef, first: Pte, max_nr: usize) -> usize {
+    let mut nr = pte_batch_hint(at, first);
+    while nr < max_nr && (mmu.load(at.add(nr).desc()) ^ first.advance(nr as u64).raw()) & Pte::MAPPING == 0 {
+        nr += CONT_PTES;
+    }
+    nr.min(max_nr)
+}
+
 /// How many PTEs from `at` map consecutive frames of `folio` like `first`, the value of `at`, which is present. At
 /// most `max_nr`, and never past the end of the folio or of the table, whatever the entries behind them hold.
 pub fn folio_pte_batch<M: Mmu>(
@@ -146,6 +157,21 @@ mod tests {
         }
         assert_eq!((sim.empty_run(at.desc(), 6), run(none, 6)), (0, 4));
         assert_eq!((sim.empty_run(at.add(4).desc(), 2), sim.empty_run(at.add(4).desc(), 1)), (1, 1));
+    }
+
+    #[test]
+    fn a_folded_run_goes_on_from_block_to_block() {
+        let sim = Sim::new(1, Features::default());
+        let at = PteRef::in_table(sim.frame().unwrap(), VirtAddr::new(0));
+        let (first, blocks) = (Pte::user(Pfn::new(4 * CONT_PTES as u64)).mkcont(), 3 * CONT_PTES);
+        (0..blocks).for_each(|index| sim.store(at.add(index).desc(), first.advance(index as u64).raw()));
+        let run = |from: usize, max| folded_run(&sim, at.add(from), first.advance(from as u64), max);
+        assert_eq!([run(0, PTES_PER_TABLE), run(1, PTES_PER_TABLE)], [blocks, blocks - 1], "up to the hole");
+        assert_eq!([1, CONT_PTES, CONT_PTES + 1].map(|max| run(0, max)), [1, CONT_PTES, CONT_PTES + 1]);
+        for other in [first.mknoncont(), first, first.advance(1)] {
+            sim.store(at.add(CONT_PTES).desc(), other.raw());
+            assert_eq!(run(2, PTES_PER_TABLE), CONT_PTES - 2, "{other:?}");
+        }
     }
 
     const MERGE: Respect = Respect { write: false, dirty: false, soft_dirty: false };

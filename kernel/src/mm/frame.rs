@@ -36,7 +36,7 @@ pub enum Kind {
     Anon = 1,
     /// A page of a file or of shared memory.
     Object = 2,
-    /// A translation table.
+    /// A translation table, or a frame of zeroes that is kept to be one.
     Table = 3,
     /// Something of the kernel's own: heap, stacks, bookkeeping.
     Kernel = 4,
@@ -325,15 +325,17 @@ impl FrameTable {
         may
     }
 
-    /// Takes a mapping from the anonymous folio that `pfn` is, if it is a single page, and enters the frame as free if
-    /// that was the last reference; returns whether it was. None, and nothing is taken, of other folios.
+    /// Takes a mapping of each of its pages from the anonymous folio that begins with `pfn` and has this order, if there is
+    /// one, and enters it as free if those were the last references; returns whether they were. None, and nothing is
+    /// taken, of others.
     #[inline(always)]
-    pub(super) fn unshare_page(&self, pfn: Pfn) -> Option<bool> {
+    pub(super) fn unshare_whole(&self, pfn: Pfn, order: u8) -> Option<bool> {
         let entry = self.entry(pfn);
-        if entry.meta.load(Ordering::Relaxed) as u32 != Kind::Anon as u32 {
+        // Its offset in the folio is 0.
+        if entry.meta.load(Ordering::Relaxed) as u32 != (order as u32) << 8 | Kind::Anon as u32 {
             return None;
         }
-        let last = entry.counts.sub(Counts::maps(1));
+        let last = entry.counts.sub(Counts::maps(1 << order));
         if last {
             entry.meta.store(0, Ordering::Relaxed);
         }

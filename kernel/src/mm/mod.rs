@@ -226,7 +226,7 @@ impl<M: Machine> Mm<M> {
                     return Some(pfn);
                 }
                 // Frames cached as smaller or larger blocks may make one of this order once merged or split.
-                caches.drain(&mut |pfn, order| buddy.free(&self.machine, pfn, order));
+                self.drain(caches, &mut buddy);
                 buddy.alloc(&self.machine, order)
             })
         }
@@ -243,9 +243,7 @@ impl<M: Machine> Mm<M> {
         let mut buddy = self.buddy.lock();
         // SAFETY: as in alloc_frames.
         unsafe {
-            self.caches.with(self.machine.cpu(), |caches| {
-                caches.drain(&mut |pfn, order| buddy.free(&self.machine, pfn, order));
-            });
+            self.caches.with(self.machine.cpu(), |caches| self.drain(caches, &mut buddy));
         }
     }
 
@@ -255,15 +253,20 @@ impl<M: Machine> Mm<M> {
         let Folio { order, kind, .. } = self.frames.release(pfn);
         self.machine.freed(pfn.addr(), (PAGE_SIZE as usize) << order, kind);
         // SAFETY: as in alloc_frames.
+        if unsafe { !self.caches.with(self.machine.cpu(), |caches| caches.push(pfn, order)) } {
+            self.free_past_cache(pfn, order);
+        }
+    }
+
+    #[cold]
+    #[inline(never)] // so that who finds room in the cache does not pay for its registers
+    fn free_past_cache(&self, pfn: Pfn, order: u8) {
+        // SAFETY: as in alloc_frames.
         unsafe {
             self.caches.with(self.machine.cpu(), |caches| {
-                if !caches.push(pfn, order) {
-                    let mut buddy = self.buddy.lock();
-                    caches.drain_half(order, &mut |blocks, order| {
-                        buddy.free_some(&self.machine, blocks, order)
-                    });
-                    buddy.free(&self.machine, pfn, order);
-                }
+                let mut buddy = self.buddy.lock();
+                caches.drain_half(order, &mut |blocks, order| buddy.free_some(&self.machine, blocks, order));
+                buddy.free(&self.machine, pfn, order);
             });
         }
     }
@@ -295,7 +298,6 @@ impl<M: Machine> Mm<M> {
         let pfn = match clean {
             Some(pfn) => {
                 debug_assert!(self.is_zero(pfn), "{pfn:?} went back as clean and is not");
-                self.frames.claim(pfn, 0, Kind::Table, 0, Counts::ONE);
                 self.machine.table_not_zeroed(pfn.addr());
                 pfn
             }
@@ -317,19 +319,25 @@ impl<M: Machine> Mm<M> {
         self.free_frames(table.pfn());
     }
 
-    /// Gives back translation tables that no walk can reach any more, and whose entries are all zero.
-    /// [`Mm::count_tables_freed`] has yet to hear of them.
+    /// Gives back translation tables that no walk can reach any more, and whose entries are all zero. Those that the cache
+    /// has room for stay entered as tables, which is what they will be again. [`Mm::count_tables_freed`] has yet to hear of
+    /// them.
     fn keep_clean_tables(&self, tables: &[Pfn]) {
-        // SAFETY: as in alloc_frames. Nobody takes them out before they are entered as free below.
+        // SAFETY: as in alloc_frames.
         let kept = unsafe { self.caches.with(self.machine.cpu(), |caches| caches.push_clean(tables)) };
-        for (index, table) in tables.iter().enumerate() {
-            if index < kept {
-                self.frames.release(*table);
-                self.machine.freed(table.addr(), PAGE_SIZE as usize, Kind::Table);
-            } else {
-                self.free_frames(*table);
-            }
+        for table in &tables[..kept] {
+            self.machine.freed(table.addr(), PAGE_SIZE as usize, Kind::Table);
         }
+        tables[kept..].iter().for_each(|table| self.free_frames(*table));
+    }
+
+    /// Empties a CPU's caches into the buddy.
+    fn drain(&self, caches: &mut Caches, buddy: &mut Buddy) {
+        caches.drain(&mut |pfn, order| buddy.free(&self.machine, pfn, order));
+        caches.drain_clean(&mut |pfn| {
+            self.frames.release(pfn);
+            buddy.free(&self.machine, pfn, 0);
+        });
     }
 
     /// Notes that so many tables were given back.

@@ -145,15 +145,19 @@ impl Caches {
         self.len[order as usize] = len - len / 2;
     }
 
-    /// Gives everything to `sink`.
+    /// Gives everything to `sink`, but for the frames of zeroes.
     pub fn drain(&mut self, sink: &mut impl FnMut(Pfn, u8)) {
         for order in 0..=MAX_ORDER {
             while let Some(pfn) = self.pop(order) {
                 sink(pfn, order);
             }
         }
+    }
+
+    /// Gives the frames of zeroes to `sink`.
+    pub fn drain_clean(&mut self, sink: &mut impl FnMut(Pfn)) {
         while let Some(pfn) = self.pop_clean() {
-            sink(pfn, 0);
+            sink(pfn);
         }
     }
 
@@ -215,7 +219,8 @@ mod tests {
         assert_eq!((caches.pop(0), caches.pop(0)), (Some(Pfn::new(1)), None));
         assert_eq!(caches.pop_clean(), Some(Pfn::new(100 + CLEAN as u64 - 1)));
         let mut gone = 0;
-        caches.drain(&mut |_, order| gone += u64::from(order == 0));
+        caches.drain(&mut |_, _| gone += 1000);
+        caches.drain_clean(&mut |_| gone += 1);
         assert_eq!((gone, caches.pages(), caches.pop_clean()), (CLEAN as u64 - 1, 0, None));
     }
 }

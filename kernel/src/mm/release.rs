@@ -5,11 +5,11 @@
 
 use core::mem::MaybeUninit;
 
-use paging::batch::{mapped_run, pte_batch_hint};
+use paging::batch::{folded_run, mapped_run};
 use paging::contpte::ptep_get_raw;
 use paging::teardown::Heir;
 use paging::walk::{Part, PteRef};
-use paging::{Event, Pfn, PhysAddr};
+use paging::{CONT_PTES, Event, Pfn, PhysAddr};
 
 use super::Mm;
 use super::frame::{Kind, Mapped};
@@ -165,7 +165,7 @@ impl<M: Machine> Mm<M> {
     #[inline(never)]
     fn release_part(&self, first: PteRef, nr: usize, freed: &mut Freed<'_>) -> usize {
         let mut run = Mapped::NONE;
-        let (mut pages, mut single, mut updates, mut index) = (0, 0, 0, 0);
+        let (mut pages, mut updates, mut index) = (0, 0, 0);
         while index < nr {
             let pte = ptep_get_raw(&self.machine, first.add(index));
             if pte.is_none() {
@@ -180,21 +180,29 @@ impl<M: Machine> Mm<M> {
                 continue;
             }
             if !run.holds(pte.pfn()) {
-                let folio = self.frames.mapped(pte.pfn());
-                if !pte.is_cont() && folio.folio.is_page() {
-                    let pages = self.release_pages(first.add(index), nr - index, freed);
-                    single += pages;
-                    index += pages;
+                if pte.is_cont() {
+                    let entries = self.release_blocks(first.add(index), nr - index, freed);
+                    updates += (entries / CONT_PTES) as u64;
+                    pages += entries;
+                    index += entries;
+                    if entries > 0 {
+                        continue;
+                    }
+                } else if self.frames.folio(pte.pfn()).is_page() {
+                    let entries = self.release_pages(first.add(index), nr - index, freed);
+                    updates += entries as u64;
+                    pages += entries;
+                    index += entries;
                     continue;
                 }
                 updates += self.drop_run(&run, freed);
-                run = folio;
+                run = self.frames.mapped(pte.pfn());
             }
-            // Entries of a folded block map one folio throughout; a block may go on behind the range.
+            // A block may go on behind the range.
+            let left = run.folio.span().left_from(pte.pfn()).min(nr - index);
             let batch = if pte.is_cont() {
-                pte_batch_hint(first.add(index), pte).min(nr - index)
+                folded_run(&self.machine, first.add(index), pte, left)
             } else {
-                let left = run.folio.span().left_from(pte.pfn()).min(nr - index);
                 mapped_run(&self.machine, first.add(index), pte, left)
             };
             run.pages += batch as u32;
@@ -202,10 +210,10 @@ impl<M: Machine> Mm<M> {
             index += batch;
         }
         updates += self.drop_run(&run, freed);
-        if updates + single as u64 > 0 {
-            self.machine.count(Event::FolioRefUpdates, updates + single as u64);
+        if updates > 0 {
+            self.machine.count(Event::FolioRefUpdates, updates);
         }
-        pages + single
+        pages
     }
 
     /// Drops the mappings of the entries from `first`, at most `max`, as long as they map pages that are folios by
@@ -223,8 +231,43 @@ impl<M: Machine> Mm<M> {
             if !pte.is_present() || pte.is_special() {
                 break;
             }
-            let Some(last) = frames.unshare_page(pte.pfn()) else { break };
+            let Some(last) = frames.unshare_whole(pte.pfn(), 0) else { break };
             done += 1;
+            if last {
+                freed.heads[len % Freed::MOST].write(pte.pfn());
+                len += 1;
+                if len == Freed::MOST {
+                    freed.len = len;
+                    freed.give_back(self);
+                    len = 0;
+                }
+            }
+        }
+        freed.len = len;
+        done
+    }
+
+    /// Drops the mappings of the entries from `first`, at most `max`, as long as they are folded blocks each of which is all
+    /// of an anonymous folio. Returns how many entries they were.
+    #[inline(never)]
+    fn release_blocks(&self, first: PteRef, max: usize, freed: &mut Freed<'_>) -> usize {
+        const ORDER: u8 = CONT_PTES.trailing_zeros() as u8;
+        let frames = self.frames;
+        if first.cont_index() != 0 {
+            return 0;
+        }
+        if freed.order != ORDER || freed.len == Freed::MOST {
+            freed.give_back(self);
+            freed.order = ORDER;
+        }
+        let (mut done, mut len) = (0, freed.len);
+        while done + CONT_PTES <= max {
+            let pte = ptep_get_raw(&self.machine, first.add(done));
+            if !pte.is_cont() || !pte.is_present() {
+                break;
+            }
+            let Some(last) = frames.unshare_whole(pte.pfn(), ORDER) else { break };
+            done += CONT_PTES;
             if last {
                 freed.heads[len % Freed::MOST].write(pte.pfn());
                 len += 1;

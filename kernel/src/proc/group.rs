@@ -143,7 +143,7 @@ impl Group {
             has_executed: Cell::new(false),
             executing: Cell::new(None),
             leader_left: Cell::new(false),
-            oom_score_adj: AtomicI16::new(adj),
+            oom_score_adj: AtomicI16::new(oom_score_adj),
             alone: WaitQueue::new(),
         }
     }

@@ -47,7 +47,7 @@ fn each(state: Blocks) -> TestResult {
         });
     }
     let result = SIZES.iter().try_for_each(|(order, bytes)| {
-        let many = bytes / PAGE_SIZE >> order;
+        let many = (bytes / PAGE_SIZE) >> order;
         let (alone, together) = (one_by_one(*order)?, all_at_once(*order, many)?);
         let pieces = if state == Blocks::InPieces { ", memory in pieces" } else { "" };
         crate::println!("# order {order}{pieces}: {alone} ns a pair, {together} if {many} are taken at once");

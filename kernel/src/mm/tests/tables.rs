@@ -43,3 +43,20 @@ fn a_table_that_was_full_is_zeroed_before_it_is_one_again() {
         }
     });
 }
+
+#[test]
+fn areas_near_and_far_are_given_back() {
+    let mm = machine();
+    leaks_nothing(&mm, || {
+        let mut process = Process::new(&mm);
+        // By page: next to each other or nearly, with more between them, with so much that not all is one range, far.
+        for page in [0, 2, 3, 17, 40, 60, 63, 70, 2 * PTES_PER_TABLE] {
+            process.map_anon(BASE + page * PAGE, 1);
+            process.write(BASE + page * PAGE, 1).unwrap();
+        }
+        let child = process.fork().unwrap();
+        assert_eq!(child.space.usage(&mm).rss_pages, 9);
+        child.exit();
+        process.exit();
+    });
+}
