@@ -38,8 +38,8 @@ pub fn block_kib() -> Option<u64> {
     field(file::read_file(c"/proc/self/smaps_rollup", &mut buffer).ok()?, "AnonHugePages")
 }
 
-/// Anonymous folios of `kib` KiB that were ever allocated for a fault; `None` where the kernel does not count them:
-/// Pleat, and Linux for single pages.
+/// Anonymous folios of `kib` KiB that were ever allocated for a fault; `None` where the kernel does not count them: single
+/// pages.
 pub fn folios_allocated(kib: u32) -> Option<u64> {
     let path = Text::<96>::format(format_args!(
         "/sys/kernel/mm/transparent_hugepage/hugepages-{kib}kB/stats/anon_fault_alloc\0"

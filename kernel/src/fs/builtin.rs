@@ -10,6 +10,7 @@ use super::generated::{Generated, PROC, folio_sizes};
 use super::tree::{CONSOLE, Inode, InodeId, Kind, Mount, ROOT, Tree};
 use crate::errno::{Errno, Result};
 use crate::mm::block_policy::BlockSetting;
+use crate::mm::folio_stats::{FolioStat, NEVER};
 use crate::mm::policy::Memory;
 
 /// Adds everything.
@@ -67,7 +68,12 @@ pub fn populate(tree: &mut Tree) -> Result<()> {
             generated(tree, size, name, Generated::FolioSizePolicy(memory, order))?;
         }
         let stats = directory(tree, size, b"stats", 0o755, Mount::Sys)?;
-        generated(tree, stats, b"nr_anon", Generated::FolioCount(order))?;
+        for (name, stat) in FolioStat::FILES {
+            generated(tree, stats, name.as_bytes(), Generated::FolioStat(stat, order))?;
+        }
+        for name in NEVER {
+            generated(tree, stats, name.as_bytes(), Generated::Constant("0\n"))?;
+        }
     }
     for (path, name, text) in CONSTANTS {
         let mount = if path.starts_with("sys") { Mount::Sys } else { Mount::Proc };

@@ -3,6 +3,7 @@
 use paging::PAGE_SHIFT;
 
 use crate::mm::block_policy::BlockSetting;
+use crate::mm::folio_stats::FolioStat;
 use crate::mm::policy::Memory;
 
 /// A file of `/proc` or `/sys`.
@@ -42,8 +43,8 @@ pub enum Generated {
     FolioPolicy(Memory),
     /// `.../hugepages-<N>kB/enabled` or `shmem_enabled` for folios of this order (2 to the order pages).
     FolioSizePolicy(Memory, u8),
-    /// `.../hugepages-<N>kB/stats/nr_anon`: how many anonymous folios of this order there are.
-    FolioCount(u8),
+    /// A file of `.../hugepages-<N>kB/stats`, about folios of this order.
+    FolioStat(FolioStat, u8),
     /// `/sys/kernel/mm/transparent_hugepage/` `cow`, `reuse` or `refold`.
     BlockPolicy(BlockSetting),
 }

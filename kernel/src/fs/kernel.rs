@@ -97,10 +97,7 @@ impl Environment for Kernel {
             Generated::Stat => system::stat(out),
             Generated::Loadavg => system::loadavg(out),
             Generated::Constant(text) => out.push(text.as_bytes()),
-            Generated::FolioCount(order) => {
-                let count = mm.anon_folios().get(usize::from(order)).copied().unwrap_or(0);
-                written(writeln!(out, "{count}"))
-            }
+            Generated::FolioStat(stat, order) => written(writeln!(out, "{}", mm.folio_stat(stat, order))),
             Generated::Kpagecount | Generated::Kpageflags => Err(Errno::EINVAL), // no text
             Generated::Cmdline => written(writeln!(out, "{}", crate::command_line())),
             Generated::Version => written(writeln!(

@@ -34,6 +34,7 @@ use paging::{CONT_PTES, Event, PAGE_SIZE, Pfn, Pte};
 use super::Mm;
 use super::counts::Counts;
 use super::fault::{FaultError, FaultResult};
+use super::folio_stats::FolioEvent;
 use super::frame::{Folio, Kind};
 use super::machine::Machine;
 use super::policy::BLOCK_ORDER;
@@ -155,10 +156,14 @@ impl AddressSpace {
                 // Less memory, less of it; at last the one page without which nothing goes on.
                 None => {
                     mm.count(Event::CowFallback);
+                    mm.machine.count_folio(FolioEvent::AnonFaultFallback, order);
                     order -= 1;
                 }
             }
         };
+        if order > 0 {
+            mm.machine.count_folio(FolioEvent::AnonFaultAlloc, order);
+        }
         let nr = 1 << order;
         let first = PteRef::in_table_of(at, at.va().align_down(PAGE_SIZE << order));
         let source = Pfn::new(pte.pfn().get() - first.va().pages_to(at.va()) as u64);

@@ -7,6 +7,7 @@ use paging::walk::{PteRef, link_table, lookup_pmd};
 use paging::{CONT_PTES, Event, PAGE_SIZE, Pte, VirtAddr};
 
 use super::Mm;
+use super::folio_stats::FolioEvent;
 use super::frame::MAX_ORDER;
 use super::machine::Machine;
 use super::object::PageError;
@@ -221,6 +222,7 @@ impl AddressSpace {
                 } else {
                     let first = PteRef::in_table_of(at, at.va().align_down(nr as u64 * PAGE_SIZE));
                     set_ptes(&mm.machine, first, pte, nr);
+                    mm.machine.count_folio(FolioEvent::AnonFaultAlloc, order);
                 }
                 self.rss += nr;
                 return Ok(());
@@ -229,6 +231,7 @@ impl AddressSpace {
                 return Err(FaultError::Oom);
             }
             mm.count(Event::AnonFallback);
+            mm.machine.count_folio(FolioEvent::AnonFaultFallback, order);
             order = mm.policy.largest_below(order, vma.flags);
         }
     }

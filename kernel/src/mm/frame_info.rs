@@ -1,10 +1,9 @@
-//! What each frame is used for, as `/proc/kpageflags` and `/proc/kpagecount` tell it, and how many folios of each size
-//! there are.
+//! What each frame is used for, as `/proc/kpageflags` and `/proc/kpagecount` tell it.
 
 use paging::Pfn;
 
 use super::Mm;
-use super::frame::{Kind, MAX_ORDER};
+use super::frame::Kind;
 use super::machine::Machine;
 
 /// Bits of a frame's word in `kpageflags` (Linux: include/uapi/linux/kernel-page-flags.h).
@@ -63,21 +62,6 @@ impl<M: Machine> Mm<M> {
             return 0;
         }
         u64::from(self.frames.counts(folio.head).maps).div_ceil(1 << folio.order)
-    }
-
-    /// The number of anonymous folios of each order, found by a look at every frame.
-    pub fn anon_folios(&self) -> [u64; MAX_ORDER as usize + 1] {
-        let (start, end) = self.frames.span();
-        let mut counts = [0; MAX_ORDER as usize + 1];
-        let mut pfn = start.pfn();
-        while pfn.addr() < end {
-            let folio = self.frames.folio(pfn);
-            if folio.kind == Kind::Anon && folio.head == pfn {
-                counts[usize::from(folio.order)] += 1;
-            }
-            pfn = pfn.add(1);
-        }
-        counts
     }
 }
 

@@ -2,6 +2,7 @@
 
 use paging::{Asid, Mmu, PhysAddr};
 
+use super::folio_stats::FolioEvent;
 use super::frame::Kind;
 
 /// A machine with memory that the kernel can reach, and CPUs that run address spaces.
@@ -35,6 +36,12 @@ pub unsafe trait Machine: Mmu {
 
     /// Invalidates this CPU's whole TLB and waits; after an ASID rollover.
     fn flush_local(&self);
+
+    /// Counts one `event` of a folio of `order`.
+    fn count_folio(&self, event: FolioEvent, order: u8);
+
+    /// How often `event` happened to folios of `order`, on all CPUs.
+    fn folios_counted(&self, event: FolioEvent, order: u8) -> u64;
 
     /// The page at `pa` is to be a table and will not be zeroed: it is filled before it is linked, or is zero. For
     /// machines that know what its words meant in an earlier table; the real one has no opinion.

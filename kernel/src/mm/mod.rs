@@ -28,6 +28,7 @@ pub mod counts;
 pub mod cow;
 pub mod fault;
 pub mod folio;
+pub mod folio_stats;
 pub mod fork;
 pub mod frame;
 pub mod frame_info;

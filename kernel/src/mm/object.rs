@@ -20,6 +20,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use paging::{CONT_PTES, Event, PAGE_SHIFT, PAGE_SIZE, Pfn};
 
 use super::Mm;
+use super::folio_stats::FolioEvent;
 use super::frame::{Kind, MAX_ORDER};
 use super::machine::Machine;
 use super::vma::VmaFlags;
@@ -190,17 +191,26 @@ impl<M: Machine> Mm<M> {
                         unsafe { self.slot(chunk, first + index).write(head.get() + index) };
                     }
                     state.present += 1 << order;
+                    self.count_shmem(object, FolioEvent::ShmemAlloc, order);
                     self.object_pages.fetch_add(1 << order, Ordering::Relaxed);
                     return Ok(head.add(page - first));
                 }
                 if order > 0 {
                     self.count(Event::FileFallback);
+                    self.count_shmem(object, FolioEvent::ShmemFallback, order);
                 }
             }
             if order == 0 {
                 return Err(PageError::NoMemory);
             }
             order = self.largest_below(object, order, flags);
+        }
+    }
+
+    /// Counts what happened to a folio of more than a page, if the object is shared memory.
+    fn count_shmem(&self, object: &Object, event: FolioEvent, order: u8) {
+        if order > 0 && object.use_ == Use::Shared {
+            self.machine.count_folio(event, order);
         }
     }
 

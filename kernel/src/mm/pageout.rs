@@ -21,6 +21,7 @@ use paging::walk::{Part, PteRef, parts, tables};
 use paging::{Asid, NonPresent, PAGE_SIZE, Pfn, Pte, VirtAddr};
 
 use super::Mm;
+use super::folio_stats::FolioEvent;
 use super::frame::Kind;
 use super::gather::Unmapped;
 use super::machine::Machine;
@@ -204,6 +205,11 @@ fn write_out<M: Machine>(mm: &Mm<M>, asid: Asid, vma: &Vma, first: PteRef, nr: u
 /// Drops the mappings that a run of migration entries kept.
 fn release<M: Machine>(mm: &Mm<M>, (head, nr): (Pfn, u32)) {
     if nr > 0 {
+        let order = mm.frames.folio(head).order;
+        if order > 0 {
+            let event = if nr == 1 << order { FolioEvent::Swpout } else { FolioEvent::SwpoutFallback };
+            mm.machine.count_folio(event, order);
+        }
         mm.folio_remove_mappings(head, nr);
     }
 }

@@ -18,6 +18,7 @@ use paging::{Event, Level, PAGE_SIZE, PMD_SIZE, PTES_PER_TABLE, PmdRef, Pte, Vir
 
 use super::Mm;
 use super::fault::FaultError;
+use super::folio_stats::FolioEvent;
 use super::frame::{Kind, MAX_ORDER};
 use super::machine::Machine;
 use super::space::AddressSpace;
@@ -148,6 +149,7 @@ impl AddressSpace {
         }
         let Some(head) = mm.alloc_anon_mapped(order, self.owner) else {
             mm.count(Event::AnonFallback);
+            mm.machine.count_folio(FolioEvent::AnonFaultFallback, order);
             return false;
         };
         mm.zero(head, PMD_PAGES as u64);
@@ -155,6 +157,7 @@ impl AddressSpace {
         vma.note_anon();
         set_pmd(&mm.machine, at, pte);
         mm.count(Event::ThpFaultAlloc);
+        mm.machine.count_folio(FolioEvent::AnonFaultAlloc, order);
         self.rss += PMD_PAGES;
         true
     }

@@ -10,6 +10,7 @@ use paging::tlbi::Tlbi;
 use paging::{Asid, DescAddr, Event, Mmu, PAGE_SIZE, PhysAddr, Pte, VirtAddr};
 
 use super::fault::Access;
+use super::folio_stats::{FolioCounters, FolioEvent};
 use super::frame::{Kind, MAX_ORDER};
 use super::policy::{BLOCK_ORDER, Setting};
 use super::{AddressSpace, Backing, FaultError, Machine, MapFlags, MapRequest, Mm, PhysRange, Prot};
@@ -27,6 +28,7 @@ pub struct HostMachine {
     loaded: [Cell<PhysAddr>; CPUS],
     /// A table of no entries: what a CPU has loaded that runs no process.
     empty: Cell<PhysAddr>,
+    folios: FolioCounters,
 }
 
 impl HostMachine {
@@ -124,6 +126,14 @@ unsafe impl Machine for HostMachine {
         self.model.set_user_table(root, asid);
     }
 
+    fn count_folio(&self, event: FolioEvent, order: u8) {
+        self.folios.add(event, order);
+    }
+
+    fn folios_counted(&self, event: FolioEvent, order: u8) -> u64 {
+        self.folios.get(event, order)
+    }
+
     fn flush_local(&self) {
         self.model.flush_local();
     }
@@ -169,6 +179,7 @@ pub fn with(frames: usize, config: MachineConfig) -> Mm<HostMachine> {
         model,
         loaded: [const { Cell::new(PhysAddr::new(0)) }; CPUS],
         empty: Cell::new(none),
+        folios: FolioCounters::new(),
     });
     mm.take_over(&[PhysRange { start: RAM, bytes }], 16).unwrap();
     mm.machine.empty.set(mm.alloc_zeroed_frame(Kind::Kernel).unwrap().addr());

@@ -10,6 +10,7 @@ use paging::{Asid, DescAddr, Event, Mmu, PAGE_SIZE, PhysAddr};
 use super::layout::LINEAR_BASE;
 use super::{entries, features, mem, mmu, percpu};
 use crate::mm::Machine;
+use crate::mm::folio_stats::FolioEvent;
 
 /// The CPU this runs on, with the memory and the TLBs it shares with the others.
 #[derive(Clone, Copy, Debug, Default)]
@@ -212,6 +213,15 @@ unsafe impl Machine for Cpu {
         // SAFETY: `AddressSpace::activate` passes its own tables, which outlive their use (`AddressSpace::destroy`
         // asks for another table first), under an identifier the allocator vouches for.
         unsafe { mmu::set_user_table(root.get(), asid.get()) };
+    }
+
+    #[inline(always)]
+    fn count_folio(&self, event: FolioEvent, order: u8) {
+        percpu::folio_counters().add(event, order);
+    }
+
+    fn folios_counted(&self, event: FolioEvent, order: u8) -> u64 {
+        percpu::all_folio_counters().map(|counters| counters.get(event, order)).sum()
     }
 
     fn flush_local(&self) {

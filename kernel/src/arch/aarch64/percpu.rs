@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use aarch64_cpu::registers::{Readable, TPIDR_EL1, Writeable};
 
+use crate::mm::folio_stats::FolioCounters;
 use crate::mm::stats::Counters;
 use crate::util::MAX_CPUS;
 
@@ -24,6 +25,7 @@ struct PerCpu {
     emergency_top: Cell<usize>,
     /// Here and not in an array of their own, as each is counted many times a fault: the place is an offset.
     counters: Counters,
+    folios: FolioCounters,
 }
 
 impl PerCpu {
@@ -33,6 +35,7 @@ impl PerCpu {
             current: Cell::new(ptr::null_mut()),
             emergency_top: Cell::new(0),
             counters: Counters::new(),
+            folios: FolioCounters::new(),
         }
     }
 }
@@ -102,6 +105,17 @@ pub fn set_current(thread: *mut ()) {
 #[inline(always)]
 pub fn counters() -> &'static Counters {
     &this().counters
+}
+
+/// This CPU's counts of what happens to folios.
+#[inline(always)]
+pub fn folio_counters() -> &'static FolioCounters {
+    &this().folios
+}
+
+/// The counts of what happens to folios of every CPU.
+pub fn all_folio_counters() -> impl Iterator<Item = &'static FolioCounters> {
+    CPUS.0.iter().map(|cpu| &cpu.folios)
 }
 
 /// The counts of events of every CPU.

@@ -1,5 +1,4 @@
-//! Not a measurement: did the region get the folios it was to get, by what Linux counts? Pleat counts blocks, which
-//! `check` looks at.
+//! Not a measurement: did the region get the folios it was to get, by what the kernel counts?
 
 use user::probe::{block_kib, folios_allocated};
 
