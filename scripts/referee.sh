@@ -1,15 +1,18 @@
 #!/bin/sh
 # `make referee`: the kernel's self-tests, utest and a short storm, each store to a table, TLBI and barrier of them held
-# against the architecture's rules by the plugin in tools/referee. On a CPU model without any of the newer features, on
-# one with all, and there once more with blocks folded without a flush (BBM level 2), unless CPU names one. Stops at the
-# first violation, which is printed with what led there.
+# against the architecture's rules by the plugin in tools/referee, and what /proc and /sys say of mappings against the
+# tables. On a CPU model without any of the newer features, on one with all, and there once more with blocks folded
+# without a flush (BBM level 2), unless CPU names one. Stops at the first violation, which is printed with what led
+# there.
 # TRACE=FILE writes every event; the last CPU's remain.
 set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname -- "$0")/common.sh"
 
-# The plugin's status after a violation: tools/referee/src/qemu/mod.rs.
+# The plugin's status after a violation, and after a program was told what the tables do not say:
+# tools/referee/src/qemu/mod.rs.
 violation=77
+false_claim=78
 kernel_args=${APPEND:-}
 # Test reports in the log: the self-tests and utest, or the self-tests alone.
 if [ -n "${ARGS:-}" ]; then reports=1; else reports=2; fi
@@ -39,6 +42,7 @@ for run in ${CPU:-$oldest max max+pleat.bbm=2}; do
     case $status in
     0) ;;
     "$violation") die "$cpu: a rule was broken, after $seconds s; what ran until then: $LOG" ;;
+    "$false_claim") die "$cpu: what a program was told of its memory is not so, after $seconds s; the log is $LOG" ;;
     *) die "$cpu: status $status after $seconds s; the log is $LOG" ;;
     esac
     case "${ARGS:-} $kernel_args " in
@@ -46,5 +50,9 @@ for run in ${CPU:-$oldest max max+pleat.bbm=2}; do
     *) tests=$(scripts/check-log.sh "$LOG" "$reports") || die "$cpu: $tests (the log is $LOG)" ;;
     esac
     grep -q '0 violations' "$verdict" || die "$cpu: the plugin said nothing; was it loaded? ($verdict)"
+    # The whole of utest has claims to check.
+    if [ -z "${ARGS:-}" ]; then
+        grep -q 'claims of programs' "$verdict" || die "$cpu: no program made a claim ($verdict)"
+    fi
     printf 'ok %s: tests %s, %s s\n' "$cpu" "$tests" "$seconds"
 done

@@ -8,10 +8,11 @@
 //! functions that return [`Errno`](sys::Errno), [`io`] prints. There is no heap: text lives in fixed buffers. Programs
 //! have one thread, so the library has no locks.
 //!
-//! On the host only the pure parts compile ([`counters`], [`text`], [`words`]), for their unit tests.
+//! On the host only the pure parts compile ([`counters`], [`smaps`], [`text`], [`words`]), for their unit tests.
 #![cfg_attr(not(test), no_std)]
 
 pub mod counters;
+pub mod smaps;
 pub mod text;
 pub mod words;
 

@@ -8,6 +8,7 @@
 //!   tables     translation by a CPU's registers             watch      all that, into the model's events
 //!   symbols    names for PCs                                report     violations and summaries in words
 //!   reach      simulated TLBs                               options    `-plugin FILE,name=value`
+//!   claim      what programs are told of their memory
 //! ```
 //!
 //! # What it sees, and what not
@@ -25,6 +26,7 @@
 //! One around [`watch::Watch`]; the instrumented sites and the symbols have their own, taken after it or without it.
 
 pub mod access;
+pub mod claim;
 pub mod counts;
 pub mod insn;
 pub mod options;

@@ -77,6 +77,9 @@ pub fn summary(watch: &Watch) -> String {
         watch.stores,
         watch.size().0,
     );
+    if watch.claims != 0 {
+        let _ = write!(text, "\n  {} claims of programs about their memory, all true", watch.claims);
+    }
     if watch.surprises != 0 {
         let _ = write!(
             text,

@@ -10,6 +10,7 @@ use model::event::Tlbi;
 use model::{Action, Config, Event, MAX_CPUS, Model, Violation};
 
 use crate::access::{Access, WordStore};
+use crate::claim::{Claim, Refutation};
 use crate::counts::Counts;
 use crate::insn::{Insn, SystemRegister};
 use crate::options::{Mode, Options};
@@ -36,6 +37,8 @@ pub struct Watch {
     pub stores: u64,
     /// How many of the model's events there were.
     pub counts: Counts,
+    /// How many claims of programs about their memory were found to hold.
+    pub claims: u64,
     /// How often memory turned out to hold what no store put there.
     pub surprises: u64,
     /// The most tables, and the most possibly stale translations, that the model ever followed at once.
@@ -57,6 +60,7 @@ impl Watch {
             shadow,
             stores: 0,
             counts: Counts::default(),
+            claims: 0,
             surprises: 0,
             peak: (0, 0),
             trace,
@@ -209,6 +213,16 @@ impl Watch {
             COUNTING.store(reach.user(), Ordering::Relaxed);
         }
         self.event(cpu, pc, Action::ReturnToUser)
+    }
+
+    /// A program on `cpu` claims something of its memory.
+    ///
+    /// # Errors
+    /// It is not so.
+    pub fn claim(&mut self, cpu: usize, claim: &Claim) -> Result<(), Refutation> {
+        claim.check(&self.regime(cpu), |pa| self.shadow.load(pa))?;
+        self.claims += 1;
+        Ok(())
     }
 
     /// DC ZVA of the block around `va`: QEMU reports no stores for it.

@@ -8,8 +8,9 @@ use std::sync::atomic::Ordering;
 
 use qemu_plugin_sys as sys;
 
-use super::{api, finish, plugin};
-use crate::insn::Insn;
+use super::{api, finish, finish_claim, plugin};
+use crate::claim::{CLAIM, Claim};
+use crate::insn::{Insn, Reg};
 use crate::site::Site;
 use crate::watch::COUNTING;
 
@@ -58,6 +59,12 @@ pub unsafe extern "C" fn instruction(cpu: c_uint, userdata: *mut c_void) {
     let Some(insn) = site.insn else { return };
     let mut watch = plugin().watch();
     let cpu = cpu as usize;
+    if insn == Insn::Hint(CLAIM) {
+        // SAFETY: on the vCPU's thread, in a callback that may read registers.
+        let claim = Claim::new(std::array::from_fn(|number| unsafe { api::x(number as Reg) }));
+        let verdict = watch.claim(cpu, &claim);
+        return finish_claim(&mut watch, verdict);
+    }
     let verdict = match insn {
         // SAFETY: on the vCPU's thread, in a callback that may read registers. Mode EL0t is M[3:0] = 0.
         Insn::Eret if unsafe { api::spsr_el1() } & 0xf == 0 => watch.return_to_user(cpu, site.pc),

@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use qemu_plugin_sys as sys;
 
+use crate::claim::Refutation;
 use crate::options::{Mode, Options};
 use crate::report;
 use crate::shadow::Shadow;
@@ -21,6 +22,8 @@ use crate::watch::{Verdict, Watch};
 
 /// QEMU's exit status after a violation.
 const VIOLATION_STATUS: c_int = 77;
+/// QEMU's exit status after a program was told what is not so.
+const FALSE_CLAIM_STATUS: c_int = 78;
 
 /// Which version of the interface this was written for; QEMU looks for it.
 #[unsafe(no_mangle)]
@@ -85,6 +88,15 @@ fn finish(watch: &mut Watch, cpu: usize, verdict: Verdict) {
     say(&format!("1 violation, found at the last of these events: {}", watch.counts));
     // SAFETY: the process ends at once. `exit` would run QEMU's own handlers, which wait for this very thread.
     unsafe { _exit(VIOLATION_STATUS) }
+}
+
+/// Ends QEMU at a claim that does not hold, after telling what it is.
+fn finish_claim(watch: &mut Watch, verdict: Result<(), Refutation>) {
+    let Err(refutation) = verdict else { return };
+    watch.flush_trace();
+    say(&refutation);
+    // SAFETY: as in `finish`.
+    unsafe { _exit(FALSE_CLAIM_STATUS) }
 }
 
 /// QEMU made a vCPU.

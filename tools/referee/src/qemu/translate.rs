@@ -12,6 +12,7 @@ use sys::qemu_plugin_mem_rw::{QEMU_PLUGIN_MEM_RW, QEMU_PLUGIN_MEM_W};
 
 use super::api::{NO_REGISTERS, READS_REGISTERS};
 use super::{callbacks, plugin};
+use crate::claim::CLAIM;
 use crate::insn::Insn;
 use crate::options::Mode;
 use crate::shadow::RAM_BASE;
@@ -78,6 +79,7 @@ unsafe fn instrument(insn: *mut sys::qemu_plugin_insn, kernel: bool, reach: bool
     let site = plugin().sites.instruction(pc, u32::from_le_bytes(word));
     let executes = match site.insn {
         None | Some(Insn::Atomic) => false,
+        Some(Insn::Hint(CLAIM)) => !reach,
         Some(Insn::Hint(_)) => reach,
         Some(_) => kernel,
     };

@@ -6,6 +6,8 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
+mod claims;
+#[cfg(target_os = "none")]
 mod devices;
 #[cfg(target_os = "none")]
 mod events;
@@ -60,6 +62,7 @@ fn main(args: user::rt::start::Args) -> i32 {
     let groups = [
         fork::TESTS,
         folios::TESTS,
+        claims::TESTS,
         memory::TESTS,
         shared::TESTS,
         devices::TESTS,
