@@ -31,6 +31,7 @@ pub mod kernel;
 pub mod node;
 pub mod open;
 mod pagemap;
+pub mod pidfd;
 pub mod pinned;
 pub mod pipe;
 pub mod place;

@@ -24,6 +24,8 @@ pub struct Stat<'a> {
     pub group: u32,
     /// Its session's number.
     pub session: u32,
+    /// The process group in the foreground of its terminal; none: it has no terminal.
+    pub foreground: Option<u32>,
     /// Threads.
     pub threads: u32,
     /// Bytes of address space that are mapped.
@@ -37,11 +39,13 @@ pub struct Stat<'a> {
 /// # Errors
 /// `ENOMEM`.
 pub fn stat(out: &mut Text, stat: &Stat<'_>) -> Result<()> {
-    let Stat { pid, state, parent, group, session, threads, bytes, rss, .. } = *stat;
+    let Stat { pid, state, parent, group, session, foreground, threads, bytes, rss, .. } = *stat;
+    // The terminal is 4:64 (ttyS0).
+    let (terminal, foreground) = foreground.map_or((0, -1), |group| (4 << 8 | 64, i64::from(group)));
     written(write!(out, "{pid} ("))?;
     out.push(stat.name)?;
-    // Terminal 4:64 (ttyS0), its foreground group, flags, four counts of faults, four times.
-    written(write!(out, ") {state} {parent} {group} {session} 1088 {group} 0 0 0 0 0 0 0 0 0 "))?;
+    // Terminal, its foreground group, flags, four counts of faults, four times.
+    written(write!(out, ") {state} {parent} {group} {session} {terminal} {foreground} 0 0 0 0 0 0 0 0 0 "))?;
     // Priority, nice; threads; timer, start; sizes; limit; code, stack, registers, signals, where it waits, exit signal,
     // CPU, real-time, delays, guest times, more addresses, exit status.
     written(write!(out, "20 0 {threads} 0 0 {bytes} {rss} {} ", u64::MAX))?;
@@ -93,13 +97,16 @@ mod tests {
             parent: 3,
             group: 6,
             session: 5,
+            foreground: Some(4),
             threads: 2,
             bytes: 8192,
             rss: 9,
         };
-        let text = text(|out| stat(out, &process));
-        assert!(text.starts_with("7 (a (b) c) S 3 6 5 "), "{text}");
-        let rest: Vec<_> = text.rsplit_once(") ").unwrap().1.split_whitespace().collect();
+        let told = text(|out| stat(out, &process));
+        assert!(told.starts_with("7 (a (b) c) S 3 6 5 1088 4 0 "), "{told}");
+        let without = text(|out| stat(out, &Stat { foreground: None, ..process }));
+        assert!(without.starts_with("7 (a (b) c) S 3 6 5 0 -1 0 "), "{without}");
+        let rest: Vec<_> = told.rsplit_once(") ").unwrap().1.split_whitespace().collect();
         assert_eq!(rest.len(), 50, "fields 3 to 52 of proc(5)");
         let field = |number: usize| rest[number - 3];
         assert_eq!((field(20), field(23), field(24)), ("2", "8192", "9"));

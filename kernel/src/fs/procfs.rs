@@ -22,6 +22,8 @@ pub struct Status<'a> {
     pub umask: u32,
     /// Address space that is mapped, in KiB.
     pub size_kib: u64,
+    /// Memory that is locked, in KiB.
+    pub locked_kib: u64,
     /// Resident memory in KiB.
     pub rss_kib: u64,
     /// Anonymous memory that may be written, in KiB.
@@ -105,7 +107,7 @@ pub fn status(out: &mut Text, status: &Status<'_>) -> Result<()> {
     let sizes = [
         ("VmPeak:", status.size_kib),
         ("VmSize:", status.size_kib),
-        ("VmLck:", 0),
+        ("VmLck:", status.locked_kib),
         ("VmPin:", 0),
         ("VmHWM:", status.rss_kib),
         ("VmRSS:", status.rss_kib),
@@ -171,6 +173,7 @@ mod tests {
             threads: 1,
             umask: 0o22,
             size_kib: 256,
+            locked_kib: 8,
             rss_kib: 128,
             data_kib: 64,
             stack_kib: 32,

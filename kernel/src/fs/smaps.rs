@@ -50,6 +50,8 @@ pub fn area(out: &mut Text, area: &Area, mapped: &Mapped) -> Result<()> {
         (true, "mr"),
         (true, "mw"),
         (true, "me"),
+        (flag(VmaFlags::GROWS_DOWN) || flag(VmaFlags::STACK), "gd"),
+        (flag(VmaFlags::LOCKED), "lo"),
         (flag(VmaFlags::DONTFORK), "dc"),
         (flag(VmaFlags::WIPEONFORK), "wf"),
         (flag(VmaFlags::HUGEPAGE), "hg"),
@@ -92,7 +94,7 @@ fn sums(out: &mut Text, mapped: &Mapped) -> Result<()> {
         ("ShmemPmdMapped:", 0),
         ("FilePmdMapped:", 0),
         ("Swap:", kib(mapped.swap)),
-        ("Locked:", 0),
+        ("Locked:", mapped.locked_bytes / 1024),
     ];
     lines.into_iter().try_for_each(|(name, kib)| line(out, name, kib))
 }

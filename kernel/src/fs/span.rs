@@ -53,6 +53,18 @@ impl Span {
     }
 }
 
+impl Span {
+    /// The first address, in bytes.
+    pub fn addr(self) -> usize {
+        self.start
+    }
+
+    /// How many bytes.
+    pub fn bytes(self) -> usize {
+        self.len
+    }
+}
+
 /// How far a transfer has come through some spans.
 pub struct Cursor<'a> {
     /// What is left of the span the transfer is in.

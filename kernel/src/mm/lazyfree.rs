@@ -26,6 +26,7 @@ use super::frame::{Folio, Kind};
 use super::gather::Unmapped;
 use super::machine::Machine;
 use super::space::AddressSpace;
+use super::vma::VmaFlags;
 use crate::errno::{Errno, Result};
 
 /// Pages that one discarding frees, about. Linux: `SWAP_CLUSTER_MAX`.
@@ -98,16 +99,24 @@ impl AddressSpace {
         let mut freed = 0;
         let LazyRange { start, end } = self.lazy;
         self.lazy = LazyRange::NONE;
-        for part in parts(&mm.machine, self.root, start.min(end), end) {
-            let (at, pages) = match part {
-                Part::Table(first, nr) => (first.va(), self.discard_table(mm, first, nr, &mut unmapped)),
-                Part::Block(at, pte) => (at.va(), self.discard_block(mm, at, pte, &mut unmapped)),
+        for index in self.vmas.overlapping(start.min(end), end) {
+            // Locked since it was advised.
+            let range = self.vmas.get(index).filter(|vma| !vma.flags.contains(VmaFlags::LOCKED));
+            let Some((from, to)) = range.map(|vma| (vma.start.max(start), vma.end.min(end))) else {
+                continue;
             };
-            freed += pages;
-            if freed >= WANTED {
-                // The table may hold more; it is looked at again.
-                self.lazy = LazyRange { start: at, end };
-                break;
+            for part in parts(&mm.machine, self.root, from, to) {
+                let (at, pages) = match part {
+                    Part::Table(first, nr) => (first.va(), self.discard_table(mm, first, nr, &mut unmapped)),
+                    Part::Block(at, pte) => (at.va(), self.discard_block(mm, at, pte, &mut unmapped)),
+                };
+                freed += pages;
+                if freed >= WANTED {
+                    // The table may hold more; it is looked at again.
+                    self.lazy = LazyRange { start: at, end };
+                    unmapped.finish();
+                    return freed;
+                }
             }
         }
         unmapped.finish();

@@ -1,22 +1,24 @@
 //! madvise: advice that changes what is mapped or how it will be.
 
 use linux_raw_sys::general as linux;
-use paging::VirtAddr;
+use paging::{PAGE_SIZE, VirtAddr};
 
 use super::Mm;
 use super::gather::Unmapped;
 use super::machine::Machine;
+use super::object::Object;
 use super::pageout::Which;
 use super::space::{AddressSpace, check_range};
-use super::vma::VmaFlags;
+use super::vma::{Backing, Vma, VmaFlags};
 use crate::errno::{Errno, Result};
+use crate::util::Ref;
 
 impl AddressSpace {
     /// Follows advice (Linux's number) about a range.
     ///
     /// # Errors
-    /// `EINVAL`: misaligned, or advice the kernel does not know. `ENOMEM`: part of the range is not mapped (the rest
-    /// was advised, as on Linux), or no memory.
+    /// `EINVAL`: misaligned, advice the kernel does not know, or a mapping that it cannot be given for (locked, or of
+    /// device registers). `ENOMEM`: part of the range is not mapped (the rest was advised, as on Linux), or no memory.
     pub fn madvise<M: Machine>(&mut self, mm: &Mm<M>, addr: usize, len: usize, advice: u32) -> Result<()> {
         let known = matches!(
             advice,
@@ -42,24 +44,22 @@ impl AddressSpace {
                 | linux::MADV_POPULATE_READ
                 | linux::MADV_POPULATE_WRITE
         );
-        if !known || !(addr as u64).is_multiple_of(paging::PAGE_SIZE) {
+        if !known || !(addr as u64).is_multiple_of(PAGE_SIZE) {
             return Err(Errno::EINVAL);
         }
         if len == 0 {
             return Ok(());
         }
-        let (start, end) = check_range(addr, len)?;
+        let (start, asked) = check_range(addr, len)?;
+        // What comes before a mapping that refuses the advice is advised, as on Linux.
+        let end = self.up_to(start, asked, |vma| refuses(vma, advice));
+        if end == start {
+            return Err(Errno::EINVAL);
+        }
         let mapped = self.vmas.covers(start, end);
         match advice {
-            // Nothing would map the registers again (Linux: VM_PFNMAP).
-            linux::MADV_DONTNEED | linux::MADV_DONTNEED_LOCKED | linux::MADV_FREE | linux::MADV_COLD
-                if self.has_frames(start, end) =>
-            {
-                return Err(Errno::EINVAL);
-            }
             linux::MADV_FREE => self.lazy_free(mm, start, end)?,
             linux::MADV_COLD => self.make_cold(mm, start, end),
-            // No memory is locked.
             linux::MADV_DONTNEED | linux::MADV_DONTNEED_LOCKED => {
                 self.split_blocks_at(mm, start, end)?;
                 let mut unmapped = Unmapped::new(mm, self.asid());
@@ -102,7 +102,31 @@ impl AddressSpace {
             // Hints about order of use.
             _ => {}
         }
-        if mapped { Ok(()) } else { Err(Errno::ENOMEM) }
+        match mapped {
+            _ if end < asked => Err(Errno::EINVAL),
+            true => Ok(()),
+            false => Err(Errno::ENOMEM),
+        }
+    }
+
+    /// What MADV_REMOVE of a range begins with: how many of its bytes are in one mapping, the object that this shows, and
+    /// the first byte of it. The object is the caller's to give back, who makes the bytes zero for all.
+    ///
+    /// # Errors
+    /// `ENOMEM`: nothing is mapped there, or no memory. `EINVAL`: not a mapping of a file or of shared memory, or a
+    /// locked one. `EACCES`: one that could not be written.
+    pub fn removable(&self, addr: usize, len: usize) -> Result<(usize, Ref<Object>, u64)> {
+        let (start, end) = check_range(addr, len)?;
+        let vma = self.vmas.find(start).ok_or(Errno::ENOMEM)?;
+        let (object, page) = vma.object_page(start).ok_or(Errno::EINVAL)?;
+        if refuses(vma, linux::MADV_REMOVE) {
+            return Err(Errno::EINVAL);
+        }
+        if vma.is_private() || vma.flags.contains(VmaFlags::READ_ONLY) {
+            return Err(Errno::EACCES);
+        }
+        let bytes = vma.end.min(end).get() - start.get();
+        Ok((bytes as usize, object.clone(), page * PAGE_SIZE))
     }
 
     fn set_flags<M: Machine>(
@@ -115,5 +139,20 @@ impl AddressSpace {
         self.split_vmas(mm, start, end)?;
         self.vmas.change(start, end, |vma| vma.flags = (vma.flags - clear) | set);
         Ok(())
+    }
+}
+
+/// Whether the pages of a mapping must not go away, as the advice would have it: they are locked, or nothing would map
+/// them again (Linux: VM_LOCKED, VM_PFNMAP).
+fn refuses(vma: &Vma, advice: u32) -> bool {
+    let is_frames = matches!(vma.backing, Backing::Frames { .. });
+    match advice {
+        linux::MADV_DONTNEED
+        | linux::MADV_FREE
+        | linux::MADV_COLD
+        | linux::MADV_PAGEOUT
+        | linux::MADV_REMOVE => is_frames || vma.flags.contains(VmaFlags::LOCKED),
+        linux::MADV_DONTNEED_LOCKED => is_frames,
+        _ => false,
     }
 }

@@ -26,6 +26,10 @@ bitflags! {
         const POPULATE = 8;
         /// The initial stack.
         const STACK = 16;
+        /// It stays in memory, from the start (MAP_LOCKED).
+        const LOCKED = 64;
+        /// It grows down to where it is accessed (MAP_GROWSDOWN).
+        const GROWS_DOWN = 128;
         /// With SHARED: the file may not be written, so neither may this, now or later.
         const READ_ONLY = 32;
         /// It is not counted as promised (MAP_NORESERVE).
@@ -83,6 +87,11 @@ impl AddressSpace {
         flags.set(VmaFlags::READ_ONLY, request.flags.contains(MapFlags::READ_ONLY));
         flags.set(VmaFlags::NORESERVE, request.flags.contains(MapFlags::NORESERVE));
         flags.set(VmaFlags::STACK, request.flags.contains(MapFlags::STACK));
+        flags.set(VmaFlags::GROWS_DOWN, request.flags.contains(MapFlags::GROWS_DOWN));
+        if !matches!(backing, Backing::Frames { .. }) {
+            flags.set(VmaFlags::LOCKED, request.flags.contains(MapFlags::LOCKED));
+            flags |= self.future_lock;
+        }
         let vma = Vma { start, end, prot: request.prot, flags, backing };
         // Two more than itself, should it have to be unmapped again.
         if let Err(error) = self.vmas.reserve(3) {
@@ -94,9 +103,9 @@ impl AddressSpace {
             self.unmap(mm, start, end)?;
             return Err(error);
         }
-        if request.flags.contains(MapFlags::POPULATE) {
+        if request.flags.contains(MapFlags::POPULATE) || flags.contains(VmaFlags::LOCKED) {
             // As on Linux, what cannot be populated is left to the fault that needs it.
-            let _ = self.populate(mm, start, end, request.prot.contains(Prot::WRITE));
+            let _ = self.make_resident(mm, start, end);
         }
         Ok(start.get() as usize)
     }
@@ -161,9 +170,13 @@ impl AddressSpace {
             start: old_end,
             end: new_end,
             prot: Prot::READ | Prot::WRITE,
-            flags: VmaFlags::HEAP,
+            flags: VmaFlags::HEAP | self.future_lock,
             backing: Backing::Anon,
         });
+        if !self.future_lock.is_empty() {
+            // As for mmap.
+            let _ = self.make_resident(mm, old_end, new_end);
+        }
         Ok(())
     }
 }

@@ -96,7 +96,7 @@ impl AddressSpace {
             return Ok(addr);
         }
         check_resize(vma, what)?;
-        if what.end() == vma.end && self.grow_in_place(what)? {
+        if what.end() == vma.end && self.grow_in_place(mm, what)? {
             return Ok(addr);
         }
         if !flags.contains(RemapFlags::MAYMOVE) {
@@ -161,7 +161,7 @@ impl AddressSpace {
     }
 
     /// Extends the mapping that ends where the old range does, if what follows is free; returns whether it is.
-    fn grow_in_place(&mut self, what: Resize) -> Result<bool> {
+    fn grow_in_place<M: Machine>(&mut self, mm: &Mm<M>, what: Resize) -> Result<bool> {
         let end = what.end();
         let new_end = what.start.get().checked_add(what.new_len).filter(|end| *end <= USER_END.get());
         let Some(new_end) = new_end.map(VirtAddr::new) else { return Ok(false) };
@@ -170,6 +170,7 @@ impl AddressSpace {
         }
         self.vmas.reserve(1)?;
         let vma = self.vmas.find(what.start).ok_or(Errno::EFAULT)?;
+        let locked = vma.flags.contains(VmaFlags::LOCKED);
         let more = Vma {
             start: end,
             end: new_end,
@@ -178,6 +179,10 @@ impl AddressSpace {
             ..vma.clone()
         };
         self.vmas.insert(more);
+        if locked {
+            // As for mmap.
+            let _ = self.make_resident(mm, end, new_end);
+        }
         Ok(true)
     }
 
@@ -215,6 +220,7 @@ impl AddressSpace {
         // From here on nothing fails.
         let vma = self.vmas.find(start).ok_or(Errno::EFAULT)?;
         let respect = Respect { write: true, dirty: !vma.is_private(), soft_dirty: false };
+        let locked = vma.flags.contains(VmaFlags::LOCKED);
         let new = Vma {
             start: to,
             end: new_end,
@@ -234,6 +240,13 @@ impl AddressSpace {
         }
         unmapped.finish();
         self.link_moved_tables(mm, moved);
+        if locked {
+            // What is left behind empty is not locked any more; what was added is there from the start.
+            if let Some(old) = self.vmas.find_mut(start).filter(|_| keep) {
+                old.flags -= VmaFlags::LOCKED | VmaFlags::LOCK_ON_FAULT;
+            }
+            let _ = self.make_resident(mm, to.add(what.old_len).min(new_end), new_end);
+        }
         Ok(to.get() as usize)
     }
 }

@@ -45,20 +45,17 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Whether all VMAs between `start` and `end` may permit `prot`.
-    pub(super) fn may_protect(&self, start: VirtAddr, end: VirtAddr, prot: Prot) -> bool {
-        self.vmas_between(start, end).all(|vma| {
+    /// Up to where the VMAs between `start` and `end` may permit `prot`.
+    pub(super) fn may_protect(&self, start: VirtAddr, end: VirtAddr, prot: Prot) -> VirtAddr {
+        self.up_to(start, end, |vma| {
             let written = vma.flags.contains(VmaFlags::READ_ONLY) && prot.contains(Prot::WRITE);
-            may_permit(&vma.backing, prot) && !written
+            !may_permit(&vma.backing, prot) || written
         })
     }
 
-    /// Whether a VMA between `start` and `end` is one of frames, which nothing could map again.
-    pub(super) fn has_frames(&self, start: VirtAddr, end: VirtAddr) -> bool {
-        self.vmas_between(start, end).any(|vma| matches!(vma.backing, Backing::Frames { .. }))
-    }
-
-    fn vmas_between(&self, start: VirtAddr, end: VirtAddr) -> impl Iterator<Item = &Vma> {
-        self.vmas.overlapping(start, end).filter_map(|index| self.vmas.get(index))
+    /// Where the first VMA between `start` and `end` begins of which `is_last` holds; `end` if it holds of none.
+    pub(super) fn up_to(&self, start: VirtAddr, end: VirtAddr, is_last: impl Fn(&Vma) -> bool) -> VirtAddr {
+        let mut vmas = self.vmas.overlapping(start, end).filter_map(|index| self.vmas.get(index));
+        vmas.find(|vma| is_last(vma)).map_or(end, |vma| vma.start.max(start))
     }
 }

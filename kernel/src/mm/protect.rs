@@ -17,19 +17,34 @@ impl AddressSpace {
     /// Changes what is permitted in a range, as mprotect.
     ///
     /// # Errors
-    /// `EINVAL`: misaligned. `ENOMEM`: part of the range is not mapped, or no memory to split a VMA; nothing changed.
-    /// `EACCES`: device registers to be written or executed, or a shared file that may not be written.
+    /// `EINVAL`: misaligned. `ENOMEM`: part of the range is not mapped. `EACCES`: device registers to be written or
+    /// executed, or a shared file that may not be written. What is before that in the range has changed, as on Linux.
+    /// `ENOMEM` as well: no memory to split a VMA; nothing changed.
     pub fn mprotect<M: Machine>(&mut self, mm: &Mm<M>, addr: usize, len: usize, prot: Prot) -> Result<()> {
         if len == 0 && (addr as u64).is_multiple_of(PAGE_SIZE) {
             return Ok(());
         }
-        let (start, end) = check_range(addr, len)?;
-        if !self.vmas.covers(start, end) {
-            return Err(Errno::ENOMEM);
+        let (start, asked) = check_range(addr, len)?;
+        let covered = self.vmas.covered(start, asked);
+        let end = self.may_protect(start, covered, prot);
+        if end > start {
+            self.protect_range(mm, start, end, prot)?;
         }
-        if !self.may_protect(start, end, prot) {
-            return Err(Errno::EACCES);
+        match end {
+            _ if end == asked => Ok(()),
+            _ if end == covered => Err(Errno::ENOMEM),
+            _ => Err(Errno::EACCES),
         }
+    }
+
+    /// Changes what is permitted in a range that is mapped and may be changed so.
+    fn protect_range<M: Machine>(
+        &mut self,
+        mm: &Mm<M>,
+        start: VirtAddr,
+        end: VirtAddr,
+        prot: Prot,
+    ) -> Result<()> {
         self.split_vmas(mm, start, end)?;
         let mut flush = Gather::new();
         for index in self.vmas.overlapping(start, end) {

@@ -15,7 +15,7 @@ use super::Mm;
 use super::frame::{Folio, Kind, MAX_ORDER};
 use super::machine::Machine;
 use super::space::{AddressSpace, USER_END};
-use super::vma::Vma;
+use super::vma::{Vma, VmaFlags};
 
 /// Pages mapped in a range, by what they are. All but `pss_bytes` count pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -44,6 +44,8 @@ pub struct Mapped {
     pub anon_pmd: u64,
     /// In swap.
     pub swap: u64,
+    /// Of `pss_bytes`, those in locked memory.
+    pub locked_bytes: u64,
 }
 
 impl Mapped {
@@ -62,6 +64,7 @@ impl Mapped {
             contpte: self.contpte + other.contpte,
             anon_pmd: self.anon_pmd + other.anon_pmd,
             swap: self.swap + other.swap,
+            locked_bytes: self.locked_bytes + other.locked_bytes,
         }
     }
 }
@@ -79,6 +82,9 @@ impl AddressSpace {
                     Mapped { anon_pmd: mapped.anonymous, ..mapped }
                 }
             });
+        }
+        if vma.flags.contains(VmaFlags::LOCKED) {
+            sum.locked_bytes = sum.pss_bytes;
         }
         sum
     }

@@ -11,7 +11,7 @@ use super::lazyfree::LazyRange;
 use super::machine::Machine;
 use super::pmd::PMD_PAGES;
 use super::release::{CLEARED, Release, Room};
-use super::vma::{Backing, Vma, VmaList};
+use super::vma::{Backing, Vma, VmaFlags, VmaList};
 use crate::errno::{Errno, Result};
 
 /// The first address a process may map: a null pointer plus an offset must fault. Linux: `mmap_min_addr`.
@@ -41,6 +41,8 @@ pub struct AddressSpace {
     pub(super) reclaim_hand: VirtAddr,
     /// Where lazily freed pages may be.
     pub(super) lazy: LazyRange,
+    /// What new VMAs are locked as (mlockall): properties of a VMA, none unless they are.
+    pub(super) future_lock: VmaFlags,
     /// The first frame of the anonymous folio that was found to be mapped here only, last ([`super::cow`]).
     pub(super) ours: Option<Pfn>,
 }
@@ -77,6 +79,7 @@ impl AddressSpace {
             owner: mm.new_owner(),
             reclaim_hand: VirtAddr::new(0),
             lazy: LazyRange::NONE,
+            future_lock: VmaFlags::empty(),
             ours: None,
         })
     }

@@ -1,4 +1,5 @@
-//! The stack grows: its VMA covers what has been used and a little more, and a fault below it makes it larger.
+//! The stack grows: its VMA covers what has been used and a little more, and a fault below it makes it larger. So does
+//! any other that was mapped to grow down (MAP_GROWSDOWN).
 //!
 //! A VMA of all that a stack may ever take would be one whose tables fork and exit search for pages that are not there,
 //! in every process, and they are what a small process costs. Linux does the same for the same VMAs (VM_GROWSDOWN).
@@ -28,7 +29,7 @@ pub fn stack_start(sp: VirtAddr) -> VirtAddr {
 }
 
 fn is_stack(vma: &Vma) -> bool {
-    vma.flags.contains(VmaFlags::STACK) && vma.is_private_anon()
+    vma.flags.intersects(VmaFlags::STACK | VmaFlags::GROWS_DOWN) && vma.is_private_anon()
 }
 
 impl AddressSpace {

@@ -49,6 +49,12 @@ bitflags! {
         const UFFD_WP = 1 << 12;
         /// Whoever registered it hears of fork and mremap: what they make is registered as well.
         const UFFD_EVENTS = 1 << 13;
+        /// Its pages stay in memory (mlock).
+        const LOCKED = 1 << 16;
+        /// With LOCKED: those that were touched, others are not made resident beforehand.
+        const LOCK_ON_FAULT = 1 << 17;
+        /// Grows down to where it is accessed, as the initial stack does (MAP_GROWSDOWN).
+        const GROWS_DOWN = 1 << 18;
         /// MAP_NORESERVE: it is not counted as promised.
         const NORESERVE = 1 << 20;
         /// Writes are tracked: entries without the soft-dirty bit are not writable.
@@ -136,7 +142,7 @@ impl Vma {
 
     /// Whether it may hold pages that reclaim can page out.
     pub fn needs_reclaim(&self) -> bool {
-        self.is_private() && self.flags.contains(VmaFlags::HAS_ANON)
+        self.is_private() && self.flags.contains(VmaFlags::HAS_ANON) && !self.flags.contains(VmaFlags::LOCKED)
     }
 
     /// The object's page (0-based) that `va` shows, with the object; `None` for anonymous memory.
@@ -203,6 +209,9 @@ impl Vma {
         contents && self.end == next.start && self.prot == next.prot && flags(self) == flags(next)
     }
 }
+
+/// The properties with which a VMA is another in a child of fork.
+const OTHERS_IN_CHILD: VmaFlags = VmaFlags::UFFD_WP.union(VmaFlags::WIPEONFORK).union(VmaFlags::LOCKED);
 
 /// A process's VMAs, sorted by address, none overlapping another.
 #[derive(Default)]
@@ -283,14 +292,19 @@ impl VmaList {
 
     /// Whether every address of `start..end` is in a VMA.
     pub fn covers(&self, start: VirtAddr, end: VirtAddr) -> bool {
+        self.covered(start, end) >= end
+    }
+
+    /// Up to where the addresses from `start` on are in VMAs without a gap; `end` if they are at least up to there.
+    pub fn covered(&self, start: VirtAddr, end: VirtAddr) -> VirtAddr {
         let mut at = start;
         for vma in &self.vmas[self.overlapping(start, end)] {
             if vma.start > at {
-                return false;
+                break;
             }
             at = vma.end;
         }
-        at >= end
+        at.min(end)
     }
 
     /// Makes room for `additional` more VMAs, so that the next changes cannot fail halfway.
@@ -372,12 +386,15 @@ impl VmaList {
             if flags.contains(VmaFlags::DONTFORK) {
                 continue;
             }
-            if flags.contains(VmaFlags::UFFD_WP) && !vma.child_keeps_wp() {
-                flags -= VmaFlags::UFFD_WP;
+            if flags.intersects(OTHERS_IN_CHILD) {
+                if !vma.child_keeps_wp() {
+                    flags -= VmaFlags::UFFD_WP;
+                }
+                if flags.contains(VmaFlags::WIPEONFORK) {
+                    flags -= VmaFlags::HAS_ANON;
+                }
+                flags -= VmaFlags::LOCKED | VmaFlags::LOCK_ON_FAULT;
                 dropped = true;
-            }
-            if flags.contains(VmaFlags::WIPEONFORK) {
-                flags -= VmaFlags::HAS_ANON;
             }
             vmas.push(Vma { flags, ..vma.clone() }); // there is room
         }

@@ -8,6 +8,7 @@ use super::process::{self, Process};
 use super::task::{BLOCKED, BLOCKING, TaskRef};
 use super::{Pid, TABLE};
 use crate::fs::FdTable;
+use crate::fs::pidfd::Identity;
 
 /// A process that is not freed meanwhile, though it may exit and even be reaped. The holder does not block: a reaper
 /// spins until all pins are gone.
@@ -70,19 +71,25 @@ impl Process {
         self.task.pid().get()
     }
 
+    /// What tells it from every other.
+    pub fn identity(&self) -> Identity {
+        Identity { pid: self.pid(), place: core::ptr::from_ref(self) as usize }
+    }
+
     /// What it has of the file system.
     pub fn files(&self) -> &spin::Mutex<FdTable> {
         &self.files
     }
 
-    /// How many threads it has.
+    /// How many threads it has that have not ended.
     pub fn threads(&self) -> u32 {
-        1
+        self.task.group.live.load(Relaxed)
     }
 
-    /// The numbers of its process group and its session.
+    /// The numbers of its process group and its session; 0: none.
     pub fn group_and_session(&self) -> (u32, u32) {
-        (self.pid(), self.pid())
+        let _table = TABLE.lock(); // whose cells they are in
+        (self.task.group.pgid.get().get(), self.task.group.sid.get().get())
     }
 
     /// The parent's number; 0 for the first process and for one that has been reaped.

@@ -24,6 +24,10 @@ pub struct MapArgs {
     pub populate: bool,
     /// Do not count it as promised.
     pub noreserve: bool,
+    /// It stays in memory.
+    pub locked: bool,
+    /// It grows down to where it is accessed.
+    pub grows_down: bool,
     /// The file and the first byte of it, a multiple of the page size; none: anonymous memory.
     pub file: Option<(i32, u64)>,
 }
@@ -47,6 +51,7 @@ pub fn check(args: &[u64; 6]) -> Result<MapArgs> {
     }
     let shared = match flags & raw::MAP_TYPE {
         raw::MAP_PRIVATE => false,
+        raw::MAP_SHARED if !file && set(raw::MAP_GROWSDOWN) => return Err(Errno::EINVAL),
         raw::MAP_SHARED => true,
         raw::MAP_SHARED_VALIDATE if !file => return Err(Errno::EINVAL),
         raw::MAP_SHARED_VALIDATE if set(raw::MAP_SYNC) => return Err(Errno::EOPNOTSUPP),
@@ -67,6 +72,8 @@ pub fn check(args: &[u64; 6]) -> Result<MapArgs> {
         shared,
         populate: set(raw::MAP_POPULATE) && !set(raw::MAP_NONBLOCK),
         noreserve: set(raw::MAP_NORESERVE),
+        locked: set(raw::MAP_LOCKED),
+        grows_down: set(raw::MAP_GROWSDOWN),
         file: file.then_some((fd as i32, offset)),
     })
 }
@@ -92,6 +99,8 @@ mod tests {
             shared: false,
             populate: false,
             noreserve: false,
+            locked: false,
+            grows_down: false,
             file: None,
         };
         assert_eq!(anon, expected);
@@ -121,6 +130,10 @@ mod tests {
             ([0, u64::MAX, 3, ANON, NO_FD, 0], Errno::ENOMEM),
             ([0, 2 * PAGE, 3, FILE, 3, 0u64.wrapping_sub(PAGE)], Errno::EOVERFLOW),
             ([0, 1, 3, 0x8_0003, 3, 0], Errno::EOPNOTSUPP),
+            (
+                [0, 1, 3, (raw::MAP_SHARED | raw::MAP_ANONYMOUS | raw::MAP_GROWSDOWN) as u64, NO_FD, 0],
+                Errno::EINVAL,
+            ),
         ] {
             assert_eq!(check(&args), Err(error), "{args:x?}");
         }

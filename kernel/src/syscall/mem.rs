@@ -1,19 +1,25 @@
 //! System calls about memory.
 
+use linux_raw_sys::general::{MADV_REMOVE, PROT_SEM};
+
 use super::{commit, map_args};
 use crate::errno::{Errno, Result};
+use crate::fs::environment::Environment;
+use crate::fs::kernel::Kernel;
 use crate::mm::overcommit::Mode;
-use crate::mm::{Backing, MapFlags, MapRequest, Prot, RemapFlags, RemapRequest};
+use crate::mm::{AddressSpace, Backing, MapFlags, MapRequest, Prot, RemapFlags, RemapRequest};
 use crate::proc::layout::PAGE;
 use crate::proc::{current_files, with_current_mm};
 
-/// mmap(addr, len, prot, flags, fd, offset). MAP_GROWSDOWN and other hints are ignored.
+/// mmap(addr, len, prot, flags, fd, offset). Memory is promised to whoever asks, so MAP_NORESERVE changes nothing.
 pub fn mmap(args: &[u64; 6]) -> Result<usize> {
     let asked = map_args::check(args)?;
     let mut flags = MapFlags::empty();
     flags.set(MapFlags::FIXED, asked.fixed);
     flags.set(MapFlags::NOREPLACE, asked.noreplace);
     flags.set(MapFlags::POPULATE, asked.populate);
+    flags.set(MapFlags::LOCKED, asked.locked);
+    flags.set(MapFlags::GROWS_DOWN, asked.grows_down);
     let prot = Prot::from_bits_truncate(asked.prot);
     let promised = if asked.shared { asked.file.is_none() } else { prot.contains(Prot::WRITE) };
     if promised {
@@ -74,7 +80,9 @@ pub fn mremap(args: &[u64; 6]) -> Result<usize> {
 /// mprotect(addr, len, prot).
 pub fn mprotect(args: &[u64; 6]) -> Result<usize> {
     let addr = page_aligned(args[0])?;
-    let prot = u32::try_from(args[2]).ok().and_then(Prot::from_bits).ok_or(Errno::EINVAL)?;
+    // That atomic operations be possible is no wish that anything depends on.
+    let prot = u32::try_from(args[2]).ok().and_then(|prot| Prot::from_bits(prot & !PROT_SEM));
+    let prot = prot.ok_or(Errno::EINVAL)?;
     let len = (args[1] as usize).checked_next_multiple_of(PAGE).ok_or(Errno::ENOMEM)?;
     if len == 0 {
         return Ok(0);
@@ -88,7 +96,26 @@ pub fn madvise(args: &[u64; 6]) -> Result<usize> {
     let addr = page_aligned(args[0])?;
     let len = (args[1] as usize).checked_next_multiple_of(PAGE).ok_or(Errno::EINVAL)?;
     let advice = args[2] as u32;
+    if advice == MADV_REMOVE {
+        return remove(addr, len);
+    }
     with_current_mm(|space| space.madvise(crate::mm(), addr, len, advice)).ok_or(Errno::ENOMEM)?.map(|()| 0)
+}
+
+/// madvise(addr, len, MADV_REMOVE): makes what files and shared memory have there zero, for all who map it.
+fn remove(addr: usize, len: usize) -> Result<usize> {
+    let mut done = 0;
+    while done < len {
+        let next = |space: &mut AddressSpace| space.removable(addr + done, len - done);
+        let (bytes, object, first) = with_current_mm(next).ok_or(Errno::ENOMEM)??;
+        let range = first..first + bytes as u64;
+        let outcome = crate::mm().object_punch(&object, range.clone());
+        Kernel.unmap(&object, range.start / PAGE as u64..range.end / PAGE as u64);
+        crate::mm().object_put(object);
+        outcome?;
+        done += bytes;
+    }
+    Ok(0)
 }
 
 /// brk(addr). Returns where the break is then, whether or not it is where it was wished.

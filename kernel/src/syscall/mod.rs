@@ -24,9 +24,15 @@ mod futex;
 #[cfg(target_os = "none")]
 mod mem;
 #[cfg(target_os = "none")]
+mod mlock;
+#[cfg(target_os = "none")]
+mod pidfd;
+#[cfg(target_os = "none")]
 mod poll;
 #[cfg(target_os = "none")]
 mod proc;
+#[cfg(target_os = "none")]
+mod remote;
 #[cfg(target_os = "none")]
 mod signal;
 #[cfg(target_os = "none")]

@@ -86,6 +86,11 @@ fn child_number(pid: i32) -> Result<Pid> {
     u32::try_from(pid).ok().and_then(Pid::new).ok_or(Errno::ECHILD)
 }
 
+/// What waitid says of a process that is not there any more: that it is no child.
+fn no_child(error: Errno) -> Errno {
+    if error == Errno::ESRCH { Errno::ECHILD } else { error }
+}
+
 /// waitid(idtype, id, info, options, rusage).
 pub fn waitid(args: &[u64; 6]) -> Result<usize> {
     let [kind, id, info, options, rusage, _] = *args;
@@ -98,6 +103,9 @@ pub fn waitid(args: &[u64; 6]) -> Result<usize> {
     let which = match (kind as u32, id as i32) {
         (raw::P_ALL, _) => Which::Any,
         (raw::P_PID, 1..) => Which::Pid(child_number(id as i32)?),
+        (raw::P_PIDFD, 0..) => {
+            Which::Pid(child_number(super::pidfd::process_of(id).map_err(no_child)? as i32)?)
+        }
         (raw::P_PGID, 0) => Which::Group(session::own_group()),
         (raw::P_PGID, 1..) => Which::Group(child_number(id as i32)?),
         _ => return Err(Errno::EINVAL),

@@ -2,7 +2,10 @@
 
 use linux_raw_sys::general::*;
 
-use super::{capability, event, exec, file, futex, mem, poll, proc, signal, socket, system, time, unknown};
+use super::{
+    capability, event, exec, file, futex, mem, mlock, pidfd, poll, proc, remote, signal, socket, system, time,
+    unknown,
+};
 use crate::arch::TrapFrame;
 use crate::errno::{Errno, Result};
 use crate::proc::deliver;
@@ -73,6 +76,8 @@ fn call(number: u32, args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
         __NR_kill => signal::kill(args),
         __NR_tkill => signal::tkill(args),
         __NR_tgkill => signal::tgkill(args),
+        __NR_pidfd_open => pidfd::pidfd_open(args),
+        __NR_pidfd_send_signal => pidfd::pidfd_send_signal(args),
         __NR_rt_sigqueueinfo => signal::rt_sigqueueinfo(args),
         __NR_rt_tgsigqueueinfo => signal::rt_tgsigqueueinfo(args),
         __NR_rt_sigaction => signal::rt_sigaction(args),
@@ -92,6 +97,16 @@ fn call(number: u32, args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
         __NR_mprotect => mem::mprotect(args),
         __NR_madvise => mem::madvise(args),
         __NR_brk => mem::brk(args),
+        __NR_mlock => mlock::mlock(args),
+        __NR_mlock2 => mlock::mlock2(args),
+        __NR_munlock => mlock::munlock(args),
+        __NR_mlockall => mlock::mlockall(args),
+        __NR_munlockall => mlock::munlockall(args),
+        __NR_mincore => mlock::mincore(args),
+        __NR_msync => mlock::msync(args),
+        __NR_process_madvise => pidfd::process_madvise(args),
+        __NR_process_vm_readv => remote::process_vm_readv(args),
+        __NR_process_vm_writev => remote::process_vm_writev(args),
 
         // Time.
         __NR_restart_syscall => time::restart_syscall(args),

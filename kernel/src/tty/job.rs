@@ -86,6 +86,12 @@ pub(crate) fn session() -> Result<Pid> {
     own_terminal(own.session).map(|()| own.session)
 }
 
+/// The number of the process group in the foreground, if it is the terminal of the session with this number.
+pub(crate) fn foreground_of(session: u32) -> Option<u32> {
+    let tty = TTY.lock();
+    (session != 0 && tty.session.get() == session).then(|| tty.foreground.get())
+}
+
 /// The process group in the foreground.
 ///
 /// # Errors

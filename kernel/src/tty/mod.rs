@@ -13,6 +13,6 @@ mod job;
 mod terminal;
 
 #[cfg(target_os = "none")]
-pub(crate) use job::{acquire, foreground, give_up, process_ends, session, set_foreground};
+pub(crate) use job::{acquire, foreground, foreground_of, give_up, process_ends, session, set_foreground};
 #[cfg(target_os = "none")]
 pub(crate) use terminal::*;

@@ -162,6 +162,79 @@ pub unsafe fn advise(addr: usize, len: usize, advice: u32) -> Result<()> {
     unsafe { raw(linux::__NR_madvise, [addr, len, advice as usize]) }.map(drop)
 }
 
+/// Has the pages of `len` bytes at `addr` stay in memory, with flags as for mlock2.
+///
+/// # Errors
+/// `ENOMEM`: not all mapped, or no access. `EINVAL`: unknown flags. `EAGAIN`: no memory for all of it.
+pub fn lock(addr: usize, len: usize, flags: u32) -> Result<()> {
+    // SAFETY: changes no contents.
+    unsafe { raw(linux::__NR_mlock2, [addr, len, flags as usize]) }.map(drop)
+}
+
+/// Takes [`lock`] back.
+///
+/// # Errors
+/// `ENOMEM`: not all mapped.
+pub fn unlock(addr: usize, len: usize) -> Result<()> {
+    // SAFETY: changes no contents.
+    unsafe { raw(linux::__NR_munlock, [addr, len]) }.map(drop)
+}
+
+/// Locks what is mapped, what will be, or both: see mlockall(2). No flags: munlockall.
+///
+/// # Errors
+/// `EINVAL`: flags that make no sense.
+pub fn lock_all(flags: u32) -> Result<()> {
+    let number = if flags == 0 { linux::__NR_munlockall } else { linux::__NR_mlockall };
+    // SAFETY: changes no contents.
+    unsafe { raw(number, [flags as usize]) }.map(drop)
+}
+
+/// Says of each page of `pages` from `addr` on whether it is there, in bit 0 of each byte.
+///
+/// # Errors
+/// `ENOMEM`: not all mapped. `EINVAL`: not page-aligned.
+pub fn in_core(addr: usize, pages: &mut [u8]) -> Result<()> {
+    let len = pages.len() * page_size();
+    // SAFETY: the kernel writes a byte for each page.
+    unsafe { raw(linux::__NR_mincore, [addr, len, pages.as_mut_ptr() as usize]) }.map(drop)
+}
+
+/// msync.
+///
+/// # Errors
+/// `ENOMEM`: not all mapped. `EBUSY`: locked. `EINVAL`: unknown flags, or not page-aligned.
+pub fn sync(addr: usize, len: usize, flags: u32) -> Result<()> {
+    // SAFETY: changes no contents.
+    unsafe { raw(linux::__NR_msync, [addr, len, flags as usize]) }.map(drop)
+}
+
+/// Which way [`remote`] copies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// From the other process.
+    Read,
+    /// To the other process.
+    Write,
+}
+
+/// Copies between buffers of this process and of process `pid`, each an address and a length; returns how many bytes.
+///
+/// # Errors
+/// See process_vm_readv(2).
+///
+/// # Safety
+/// With [`Way::Read`], nothing borrows `local`, with [`Way::Write`] nobody there what is written to.
+pub unsafe fn remote(way: Way, pid: i32, local: &[[usize; 2]], there: &[[usize; 2]]) -> Result<usize> {
+    let number = match way {
+        Way::Read => linux::__NR_process_vm_readv,
+        Way::Write => linux::__NR_process_vm_writev,
+    };
+    let args = [pid as usize, local.as_ptr() as usize, local.len(), there.as_ptr() as usize, there.len(), 0];
+    // SAFETY: the caller vouches for the buffers.
+    unsafe { raw(number, args) }
+}
+
 /// Sets the program break to `addr` and returns what it is now: the old one if that was not possible; 0 only asks.
 ///
 /// # Safety

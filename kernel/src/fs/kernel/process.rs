@@ -18,6 +18,7 @@ use crate::errno::{Errno, Result};
 use crate::mm::smaps::Mapped;
 use crate::mm::{AddressSpace, Backing, Object, Prot, Vma, VmaFlags};
 use crate::proc::{self, Process};
+use crate::tty;
 use crate::util::Ref;
 
 /// How large an address space is, in pages.
@@ -30,6 +31,7 @@ struct Sizes {
     data: u64,
     stack: u64,
     tables: u64,
+    locked: u64,
 }
 
 impl Sizes {
@@ -37,6 +39,7 @@ impl Sizes {
         let usage = space.usage(crate::mm());
         let mut sizes =
             Sizes { rss: usage.rss_pages as u64, tables: usage.table_pages as u64, ..Sizes::default() };
+        sizes.locked = space.locked_bytes() / PAGE_SIZE;
         for vma in space.vmas() {
             let pages = vma.start.pages_to(vma.end) as u64;
             sizes.mapped += pages;
@@ -66,7 +69,9 @@ fn numbers(out: &mut Text, process: &Process, file: ProcessFile, sizes: &Sizes) 
         ProcessFile::Stat => {
             let (group, session) = process.group_and_session();
             let (bytes, rss) = (sizes.mapped * PAGE_SIZE, sizes.rss);
-            proc_pid::stat(out, &Stat { pid, name, state, parent, group, session, threads, bytes, rss })
+            let foreground = tty::foreground_of(session);
+            let stat = Stat { pid, name, state, parent, group, session, foreground, threads, bytes, rss };
+            proc_pid::stat(out, &stat)
         }
         _ => {
             let status = Status {
@@ -77,6 +82,7 @@ fn numbers(out: &mut Text, process: &Process, file: ProcessFile, sizes: &Sizes) 
                 threads,
                 umask: process.files().lock().umask(),
                 size_kib: kib(sizes.mapped),
+                locked_kib: kib(sizes.locked),
                 rss_kib: kib(sizes.rss),
                 data_kib: kib(sizes.data),
                 stack_kib: kib(sizes.stack),

@@ -10,6 +10,7 @@ mod fork;
 mod frames;
 mod mapping;
 mod migrate;
+mod mlock;
 mod mremap;
 mod naive;
 mod object;

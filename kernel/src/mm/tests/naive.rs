@@ -78,13 +78,12 @@ impl Naive {
         self.pages[pages].fill(None);
     }
 
-    /// Changes what is permitted; returns whether all of it was mapped. If not, nothing changes.
+    /// Changes what is permitted up to the first page that is not mapped; returns whether all were.
     pub fn protect(&mut self, pages: core::ops::Range<usize>, prot: Prot) -> bool {
-        let mapped = self.pages[pages.clone()].iter().all(Option::is_some);
-        if mapped {
-            self.pages[pages].iter_mut().flatten().for_each(|page| page.prot = prot);
-        }
-        mapped
+        let pages = &mut self.pages[pages];
+        let count = pages.len();
+        let mapped = pages.iter_mut().map_while(Option::as_mut);
+        mapped.map(|page| page.prot = prot).count() == count
     }
 
     /// Makes what is mapped in `pages` zero again.

@@ -38,6 +38,8 @@ mod processes;
 #[cfg(target_os = "none")]
 mod registers;
 #[cfg(target_os = "none")]
+mod residency;
+#[cfg(target_os = "none")]
 mod shared;
 #[cfg(target_os = "none")]
 mod signals;
@@ -64,6 +66,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         folios::TESTS,
         claims::TESTS,
         memory::TESTS,
+        residency::TESTS,
         shared::TESTS,
         devices::TESTS,
         mremap::TESTS,
