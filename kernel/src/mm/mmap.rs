@@ -27,7 +27,7 @@ bitflags! {
         /// The initial stack.
         const STACK = 16;
         /// It stays in memory, from the start (MAP_LOCKED).
-        const LOCKED = 64;
+        const LOCKED = 256;
         /// It grows down to where it is accessed (MAP_GROWSDOWN).
         const GROWS_DOWN = 128;
         /// With SHARED: the file may not be written, so neither may this, now or later.

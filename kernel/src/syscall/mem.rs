@@ -11,7 +11,7 @@ use crate::mm::{AddressSpace, Backing, MapFlags, MapRequest, Prot, RemapFlags, R
 use crate::proc::layout::PAGE;
 use crate::proc::{current_files, with_current_mm};
 
-/// mmap(addr, len, prot, flags, fd, offset). Memory is promised to whoever asks, so MAP_NORESERVE changes nothing.
+/// mmap(addr, len, prot, flags, fd, offset).
 pub fn mmap(args: &[u64; 6]) -> Result<usize> {
     let asked = map_args::check(args)?;
     let mut flags = MapFlags::empty();
