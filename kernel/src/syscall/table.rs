@@ -3,8 +3,8 @@
 use linux_raw_sys::general::*;
 
 use super::{
-    capability, event, exec, file, futex, mem, mlock, pidfd, poll, proc, remote, signal, socket, system, time,
-    unknown,
+    capability, event, exec, file, futex, mem, mlock, pidfd, poll, proc, remote, signal, socket, system,
+    time, unknown,
 };
 use crate::arch::TrapFrame;
 use crate::errno::{Errno, Result};
