@@ -52,11 +52,16 @@ impl AddressSpace {
         }
         let (start, asked) = check_range(addr, len)?;
         // What comes before a mapping that refuses the advice is advised, as on Linux.
-        let end = self.up_to(start, asked, |vma| refuses(vma, advice));
+        let (end, mapped) = match self.vmas.find(start) {
+            Some(vma) if asked <= vma.end => (if refuses(vma, advice) { start } else { asked }, true),
+            _ => {
+                let end = self.up_to(start, asked, |vma| refuses(vma, advice));
+                (end, self.vmas.covers(start, end))
+            }
+        };
         if end == start {
             return Err(Errno::EINVAL);
         }
-        let mapped = self.vmas.covers(start, end);
         match advice {
             linux::MADV_FREE => self.lazy_free(mm, start, end)?,
             linux::MADV_COLD => self.make_cold(mm, start, end),
