@@ -12,7 +12,7 @@ use core::fmt;
 use super::process::Process;
 use super::signal::info::KILL;
 use super::{Pid, TABLE, inspect, kill, sched};
-use crate::mm::badness::Holdings;
+use crate::mm::badness::{ADJ_MIN, Holdings};
 use crate::mm::{AddressSpace, smaps::Mapped};
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -98,6 +98,9 @@ fn choose(except: u32) -> Option<Candidate> {
 /// What the OOM killer thinks of a process; none if it has no memory of its own, or is not to be killed.
 fn candidate(process: &Process, total: u64) -> Option<Candidate> {
     let adj = process.oom_score_adj();
+    if adj == ADJ_MIN {
+        return None; // before all of its tables are looked at
+    }
     let memory = process.mm.lock();
     let space = memory.as_ref()?;
     let (mapped, holdings) = holdings(space);
