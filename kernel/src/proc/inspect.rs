@@ -41,9 +41,14 @@ pub fn find(pid: u32) -> Option<Pinned> {
 
 /// The process with the smallest number above `after`, alive or zombie.
 pub fn next_process(after: u32) -> Option<Pinned> {
+    next_that(after, |_| true)
+}
+
+/// As [`next_process`], of those that `wanted` is true of.
+pub(super) fn next_that(after: u32, wanted: impl Fn(TaskRef) -> bool) -> Option<Pinned> {
     let table = TABLE.lock();
-    let task =
-        table.processes().filter(|task| task.pid().get() > after).min_by_key(|task| task.pid().get())?;
+    let tasks = table.processes().filter(|task| task.pid().get() > after && wanted(*task));
+    let task = tasks.min_by_key(|task| task.pid().get())?;
     task.pins.fetch_add(1, Relaxed); // as in `find`
     Some(Pinned(task))
 }

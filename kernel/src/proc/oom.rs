@@ -11,6 +11,7 @@ use core::fmt;
 
 use super::process::Process;
 use super::signal::info::KILL;
+use super::task::TaskRef;
 use super::{Pid, TABLE, inspect, kill, sched};
 use crate::mm::badness::{ADJ_MIN, Holdings};
 use crate::mm::{AddressSpace, smaps::Mapped};
@@ -65,32 +66,31 @@ pub(super) fn out_of_memory() -> bool {
     false
 }
 
-/// A process that still has memory and is about to end.
+/// A process that is about to end.
 fn ending() -> Option<u32> {
-    let mut process = inspect::next_process(0);
-    while let Some(this) = process {
-        if this.task.group.ending().is_some() && this.mm.lock().is_some() {
-            return Some(this.pid());
-        }
-        process = inspect::next_process(this.pid());
-    }
-    None
+    let table = TABLE.lock();
+    let ending = |task: &TaskRef| task.group.ending().is_some() && !task.is_zombie();
+    table.processes().find(ending).map(|task| task.pid().get())
+}
+
+/// Whether a process may be chosen. Looked at first, so that a crowd of others costs one look at each.
+fn may_be_chosen(task: TaskRef) -> bool {
+    task.group.oom_score_adj.load(Relaxed) > ADJ_MIN && task.pid() != Pid::INIT && !task.is_zombie()
 }
 
 /// The worst process, but for `except` and the first.
 fn choose(except: u32) -> Option<Candidate> {
     let total = crate::mm().total_pages() + crate::mm().swap.usage().total as u64;
     let mut worst: Option<Candidate> = None;
-    let mut process = inspect::next_process(0);
+    let mut process = inspect::next_that(0, may_be_chosen);
     while let Some(this) = process {
         if let Some(candidate) = candidate(&this, total)
             && this.pid() != except
-            && this.pid() != Pid::INIT.get()
             && worst.is_none_or(|worst| candidate.badness > worst.badness)
         {
             worst = Some(candidate);
         }
-        process = inspect::next_process(this.pid());
+        process = inspect::next_that(this.pid(), may_be_chosen);
     }
     worst
 }
@@ -98,9 +98,6 @@ fn choose(except: u32) -> Option<Candidate> {
 /// What the OOM killer thinks of a process; none if it has no memory of its own, or is not to be killed.
 fn candidate(process: &Process, total: u64) -> Option<Candidate> {
     let adj = process.oom_score_adj();
-    if adj == ADJ_MIN {
-        return None; // before all of its tables are looked at
-    }
     let memory = process.mm.lock();
     let space = memory.as_ref()?;
     let (mapped, holdings) = holdings(space);
