@@ -73,7 +73,8 @@ impl Arena {
 
     /// Remembers what a call has mapped.
     pub fn note(&mut self, base: usize, bytes: usize) {
-        self.recent[self.next % RECENT] = [base, bytes.max(page_size())];
+        // The length is what was asked for, which may have been anything.
+        self.recent[self.next % RECENT] = [base, bytes.clamp(page_size(), 1 << 30)];
         self.next += 1;
     }
 }

@@ -186,7 +186,7 @@ impl Values<'_> {
             1 => 1,
             2 => self.wild(),
             3 => self.random.below(4 << 20),
-            4 => page + self.random.below(3).wrapping_sub(1),
+            4 => page - 1 + self.random.below(3),
             5 | 6 => self.random.below(8 * page),
             _ => self.random.below(256),
         }
