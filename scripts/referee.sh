@@ -2,12 +2,14 @@
 # `make referee`: the kernel's self-tests, utest and a short storm, each store to a table, TLBI and barrier of them held
 # against the architecture's rules by the plugin in tools/referee, and what /proc and /sys say of mappings against the
 # tables. On a CPU model without any of the newer features, on one with all, and there once more with blocks folded
-# without a flush (BBM level 2), unless CPU names one. Stops at the first violation, which is printed with what led
-# there.
+# without a flush (BBM level 2), unless CPU names one. A boot stops at its first violation, which is printed with what
+# led there. As many boots at a time as there are CPUs.
 # TRACE=FILE writes every event; the last CPU's remain.
 set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname -- "$0")/common.sh"
+# shellcheck source=scripts/lanes.sh
+. "$root/scripts/lanes.sh"
 
 # The plugin's status after a violation, and after a program was told what the tables do not say:
 # tools/referee/src/qemu/mod.rs.
@@ -22,7 +24,12 @@ export ICOUNT=1 TIMEOUT="${TIMEOUT:-150}"
 # The oldest model with the granule: the Cortex-A72 has none of 16 KiB.
 oldest=cortex-a72
 if [ "${GRANULE:-}" = 16k ]; then oldest=neoverse-n1; fi
-for run in ${CPU:-$oldest max max+pleat.bbm=2}; do
+runs=${CPU:-$oldest max max+pleat.bbm=2}
+
+# watch RUN: one boot under the plugin
+watch() {
+    ours || return 0
+    run=$1
     # A CPU model and, behind a plus, what else the kernel is told.
     cpu=$(printf %s "$run" | tr '+=' '--')
     words=$kernel_args
@@ -55,4 +62,14 @@ for run in ${CPU:-$oldest max max+pleat.bbm=2}; do
         grep -q 'claims of programs' "$verdict" || die "$cpu: no program made a claim ($verdict)"
     fi
     printf 'ok %s: tests %s, %s s\n' "$cpu" "$tests" "$seconds"
-done
+    verdict passed
+}
+
+all() {
+    for one in $runs; do watch "$one"; done
+}
+# Built once, before several ask for it.
+scripts/plugin.sh >/dev/null
+if [ -n "${TRACE:-}" ]; then JOBS=1; fi
+in_lanes "$out/referee" all
+all_passed
