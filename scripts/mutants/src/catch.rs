@@ -25,8 +25,20 @@ impl Verdict {
 /// Seconds that the tests of one crate may take. A bug may well be one that never ends.
 const PATIENCE: u32 = 300;
 
-/// Runs the host tests of the library crates in `tree`, fewer random sequences than usual: each bug gets its share.
-pub fn on_host(tree: &Tree) -> Result<Verdict, String> {
+/// Runs the host tests of the library crates in `tree`: first those whose names contain `test`, if there is one, and all
+/// only if these pass.
+pub fn on_host(tree: &Tree, test: Option<&str>) -> Result<Verdict, String> {
+    match test {
+        Some(test) => match host_tests(tree, test)? {
+            Verdict::Survived => host_tests(tree, ""),
+            caught => Ok(caught),
+        },
+        None => host_tests(tree, ""),
+    }
+}
+
+/// Runs the host tests whose names contain `filter`, fewer random sequences than usual: each bug gets its share.
+fn host_tests(tree: &Tree, filter: &str) -> Result<Verdict, String> {
     // Each program of tests is run by the script, which ends it with a status of its own.
     let timeout = std::path::absolute(tree.root().join("scripts/timeout.pl"))
         .map_err(|error| format!("scripts/timeout.pl: {error}"))?;
@@ -53,6 +65,7 @@ pub fn on_host(tree: &Tree) -> Result<Verdict, String> {
         ])
         .args(["--target-dir", "target/mutants/build", "--manifest-path"])
         .arg(tree.root().join("Cargo.toml"))
+        .args(["--", filter])
         .env("PLEAT_SEQUENCES", "3000")
         .env("PLEAT_DEPTH", "3")
         .env("RUST_BACKTRACE", "0")

@@ -41,14 +41,14 @@ fn run() -> Result<ExitCode, String> {
     }
     let tree = tree::Tree::copy_of_checkout("target/mutants/tree")?;
     // What is caught only because the copy is broken anyway proves nothing.
-    if let Verdict::Caught(by) = catch::on_host(&tree)? {
+    if let Verdict::Caught(by) = catch::on_host(&tree, None)? {
         return Err(format!("without any bug, this fails: {by}"));
     }
     println!("{:<34} {:<58} caught by", "bug", "what it does");
     let mut survivors = 0;
     for mutant in &chosen {
         let planted = tree.plant(mutant)?;
-        let mut verdicts = vec![catch::on_host(&tree)?];
+        let mut verdicts = vec![catch::on_host(&tree, mutant.test.as_deref())?];
         if qemu {
             verdicts.push(catch::in_qemu(&tree)?);
         }

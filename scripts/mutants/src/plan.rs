@@ -10,6 +10,8 @@ pub struct Mutant {
     pub name: String,
     /// The mistake, in words.
     pub what: String,
+    /// What the test that is to catch it is called, or part of that.
+    pub test: Option<String>,
     /// The file it goes into, relative to the top of the checkout.
     pub file: String,
     /// Text that stands there exactly once.
