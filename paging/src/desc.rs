@@ -72,6 +72,9 @@ impl Pte {
     /// The empty entry: neither valid nor present.
     pub const NONE: Pte = Pte(0);
 
+    /// The bits that say something else than which frame it maps.
+    pub const ATTRIBUTES: u64 = !OA_MASK;
+
     /// A valid, old, clean, read-only, non-executable, non-global user page of normal memory.
     pub const fn user(pfn: Pfn) -> Pte {
         Pte(pfn.addr().get()
@@ -224,7 +227,7 @@ impl Pte {
     /// All that it says but the frame it maps.
     #[inline(always)]
     pub(crate) const fn attributes(self) -> u64 {
-        self.0 & !OA_MASK
+        self.0 & Self::ATTRIBUTES
     }
 
     /// What says which frame a present entry maps, whether it is folded, and whether the frame is counted: not what its

@@ -9,7 +9,8 @@
 //!
 //! 1. [`addr`], [`granule`], [`level`]: newtypes for addresses and table geometry.
 //! 2. [`desc`]: what one descriptor says ([`Pte`], [`NonPresent`], [`TableDesc`]).
-//! 3. [`mmu`], [`tlbi`], [`event`]: the machine, the operands of its TLB instructions, what is counted.
+//! 3. [`mmu`], [`tlbi`], [`event`]: the machine, the operands of its TLB instructions, what is counted; [`sparse`]: what
+//!    it says of places with holes.
 //! 4. [`flush`]: which TLBIs a range needs, issued and completed as separate steps.
 //! 5. [`walk`], [`map`], [`relink`]: finding, building and moving tables.
 //! 6. [`contpte`], [`batch`], [`pmd`]: operations on entries of user memory, by page, by contpte block and folio, and by
@@ -38,6 +39,7 @@ pub mod pmd;
 pub mod relink;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+pub mod sparse;
 pub mod teardown;
 pub mod tlbi;
 pub mod walk;
@@ -49,4 +51,5 @@ pub use granule::{CONT_PTES, CONT_SIZE, PAGE_SHIFT, PAGE_SIZE, PTES_PER_TABLE};
 pub use level::Level;
 pub use mmu::{Asid, Barrier, Features, Mmu};
 pub use pmd::{PMD_SIZE, PmdRef};
+pub use sparse::Sparse;
 pub use walk::PteRef;

@@ -3,6 +3,7 @@
 use crate::addr::DescAddr;
 use crate::event::Event;
 use crate::granule::{CONT_PTES, PAGE_SIZE};
+use crate::sparse::Sparse;
 use crate::tlbi::Tlbi;
 
 /// An address space identifier, 1 to 65,535. Arm ARM, D8.16.3 "ASID".
@@ -99,6 +100,12 @@ pub trait Mmu {
         (0..nr).take_while(is_next).count()
     }
 
+    /// Whether the `nr` descriptors from `at` are all 0.
+    #[inline]
+    fn are_clear(&self, at: DescAddr, nr: usize) -> bool {
+        (0..nr as u64).all(|index| self.load(at.add(8 * index)) == 0)
+    }
+
     /// Clears the `nr` descriptors from `at`, which no walk leads to.
     #[inline]
     fn clear_run(&self, at: DescAddr, nr: usize) {
@@ -132,6 +139,43 @@ pub trait Mmu {
                 self.store_run(src.add(ahead), first ^ flip_src, CONT_PTES);
             }
             self.store_run(dst.add(ahead), first ^ flip_dst, CONT_PTES);
+        }
+    }
+
+    /// Looks at the places of contpte blocks that follow one another from `at`, one for each of `found`, in which it says
+    /// what they hold. Returns for how many; it stops at the first of which [`Sparse`] cannot tell: entries there are
+    /// neither empty nor, their frames aside, `attributes`, or their frames are not a block's.
+    #[inline]
+    fn survey(&self, at: DescAddr, attributes: u64, found: &mut [Sparse]) -> usize {
+        for (place, sparse) in found.iter_mut().enumerate() {
+            let entry = |index| self.load(at.add(8 * (place * CONT_PTES + index) as u64));
+            match Sparse::look(entry, attributes) {
+                Some(seen) => *sparse = seen,
+                None => return place,
+            }
+        }
+        found.len()
+    }
+
+    /// Takes the entries from `src`, of which [`Mmu::survey`] found what `found` says, and writes each that is not empty
+    /// twice, as [`Mmu::copy_entries`]; nothing is written for a hole. At `dst` the bits of `flip_whole` are changed as
+    /// well where a place has no holes.
+    #[inline]
+    fn copy_sparse(
+        &self,
+        src: DescAddr,
+        dst: DescAddr,
+        found: &[Sparse],
+        flip_src: u64,
+        flip_dst: u64,
+        flip_whole: u64,
+    ) {
+        for (place, sparse) in found.iter().enumerate() {
+            let flip_dst = if sparse.is_whole() { flip_dst ^ flip_whole } else { flip_dst };
+            for index in (0..CONT_PTES).filter(|index| sparse.holds(*index)) {
+                let ahead = 8 * (place * CONT_PTES + index) as u64;
+                self.copy_entries(src.add(ahead), dst.add(ahead), 1, flip_src, flip_dst);
+            }
         }
     }
 

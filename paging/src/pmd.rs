@@ -92,6 +92,25 @@ pub fn modify_pmd<M: Mmu>(mmu: &M, at: PmdRef, f: impl Fn(Pte) -> Pte) -> Pte {
     }
 }
 
+/// Shares the block `block` at `src` copy-on-write: write-protects it, and maps the same, old and dirty, by the empty
+/// entry `dst` of a child that has not run. Returns how many stores the caller has to count; if the block was writable,
+/// its flush is the caller's as well.
+#[inline]
+pub fn share_pmd<M: Mmu>(mmu: &M, src: PmdRef, dst: PmdRef, block: Pte) -> u64 {
+    debug_assert!(mmu.load(dst.desc()) == 0, "shared over something");
+    let protected = block.wrprotect();
+    mmu.store(dst.desc(), protected.mkold().mkdirty().raw());
+    if !block.is_writable() {
+        return 1;
+    }
+    if !block.is_hw_settled() {
+        modify_pmd(mmu, src, Pte::wrprotect);
+        return 1;
+    }
+    mmu.store(src.desc(), protected.raw());
+    2
+}
+
 /// Clears the block at `at` and returns what it was, with all that hardware noted. The caller flushes.
 pub fn pmd_get_and_clear<M: Mmu>(mmu: &M, at: PmdRef) -> Pte {
     mmu.count(Event::PteAtomics, 1);
@@ -161,6 +180,8 @@ mod tests {
     use crate::mmu::Features;
     use crate::sim::{Op, Sim};
     use crate::walk::{Part, parts, table_alloc};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::vec::Vec;
 
     const ASID: Asid = Asid::new(3);
@@ -230,5 +251,44 @@ mod tests {
         assert!(now.is_dirty() && now.is_young() && !now.is_writable());
         assert_eq!(pmd_get_and_clear(&sim, at), now);
         assert!(pmd_get(&sim, at).is_none());
+    }
+
+    #[test]
+    fn a_shared_block_is_read_only_on_both_sides_and_dirty_in_the_child() {
+        let (written, all) = (Pte::user(FRAME).mkwrite().mkyoung().mkdirty(), [0, 1, 2]);
+        for (pte, stores, atomics) in
+            [(written, 2, 0), (written.mkclean(), 1, 1), (written.wrprotect(), 1, 0)]
+        {
+            let (sim, _, at) = setup(Features::default());
+            sim.store(at.desc(), pte.mkblock().raw());
+            let (block, dst) = (pmd_get(&sim, at), at.next().unwrap());
+            assert_eq!(share_pmd(&sim, at, dst, block), stores);
+            assert_eq!(sim.counted(Event::PteAtomics), atomics, "{pte:?}");
+            let (parent, child) = (pmd_get(&sim, at), pmd_get(&sim, dst));
+            assert!(!parent.is_writable() && parent.is_young() && !child.is_writable() && !child.is_young());
+            assert_eq!((parent.is_dirty(), child.is_dirty()), (pte.is_dirty(), true));
+            assert!(all.iter().all(|ahead| parent.advance(*ahead).pfn() == child.advance(*ahead).pfn()));
+        }
+    }
+
+    #[test]
+    fn what_hardware_notes_in_a_block_that_is_being_shared_is_not_lost() {
+        for when in 0..4 {
+            let (sim, _, at) = setup(Features { hw_dirty: true, ..Features::default() });
+            let (block, dst) = (pmd_get(&sim, at), at.next().unwrap());
+            let (mut left, wrote) = (when, Arc::new(AtomicBool::new(false)));
+            let went_through = wrote.clone();
+            sim.interfere(move |sim| {
+                if left == 0 && pmd_get(sim, at).is_writable() {
+                    sim.walker_update(at.desc(), |raw| Pte::from_raw(raw).mkyoung().mkdirty().raw());
+                    went_through.store(true, Ordering::Relaxed);
+                }
+                left -= 1;
+            });
+            share_pmd(&sim, at, dst, block);
+            sim.be_alone();
+            assert!(!pmd_get(&sim, at).is_writable());
+            assert_eq!(pmd_get(&sim, at).is_dirty(), wrote.load(Ordering::Relaxed), "written at {when}");
+        }
     }
 }

@@ -247,37 +247,36 @@ pub(super) enum Table {
 }
 
 impl<M: Machine> Mm<M> {
-    /// The largest enabled order up to `order` whose aligned range around `at` lies in `vma` and holds no entry yet.
-    #[inline]
+    /// Whether the aligned range of `order` (1 at least) around `at` lies in `vma` and holds no entry yet.
+    #[inline(always)]
+    fn has_room(&self, vma: &Vma, at: PteRef, table: Table, order: u8) -> bool {
+        let (bytes, nr) = (PAGE_SIZE << order, 1 << order);
+        let start = at.va().align_down(bytes);
+        if start < vma.start || start.add(bytes) > vma.end {
+            return false;
+        }
+        let is_empty = |first: PteRef, nr| self.machine.are_clear(first.desc(), nr);
+        // In a large range the likeliest neighbours are looked at first: those of the own block.
+        table == Table::Fresh
+            || (nr <= CONT_PTES || is_empty(at.cont_start(), CONT_PTES))
+                && is_empty(PteRef::in_table_of(at, start), nr)
+    }
+
+    /// The largest enabled order up to `order` that fits; 0, a single page, always does.
+    #[inline(never)] // for its registers' sake, as the next: a fault of a single page needs none of them
     fn largest_fit(&self, vma: &Vma, at: PteRef, table: Table, order: u8) -> u8 {
-        let mut order = order;
-        while order > 0 {
-            let bytes = PAGE_SIZE << order;
-            let start = at.va().align_down(bytes);
-            let in_vma = start >= vma.start && start.add(bytes) <= vma.end;
-            if in_vma && (table == Table::Fresh || self.all_none(at, start, 1 << order)) {
-                break;
-            }
+        if self.has_room(vma, at, table, order) {
+            return order;
+        }
+        self.largest_fit_below(vma, at, table, order)
+    }
+
+    #[inline(never)]
+    fn largest_fit_below(&self, vma: &Vma, at: PteRef, table: Table, order: u8) -> u8 {
+        let mut order = self.policy.largest_below(order, vma.flags);
+        while order > 0 && !self.has_room(vma, at, table, order) {
             order = self.policy.largest_below(order, vma.flags);
         }
         order
-    }
-
-    /// Whether the `nr` entries from that for `start`, in the table of `at`, are empty.
-    fn all_none(&self, at: PteRef, start: VirtAddr, nr: usize) -> bool {
-        let first = PteRef::in_table_of(at, start);
-        // In a large range the likeliest neighbours are looked at first: those of the own block.
-        (nr <= CONT_PTES || self.run_is_empty(at.cont_start(), CONT_PTES)) && self.run_is_empty(first, nr)
-    }
-
-    /// Whether the `nr` entries (2 at least, a power of two) from `first` are empty.
-    #[inline(never)]
-    fn run_is_empty(&self, first: PteRef, nr: usize) -> bool {
-        let raw = |index| ptep_get_raw(&self.machine, first.add(index)).raw();
-        // By four, as the loop would cost as much as the comparison.
-        (0..nr).step_by(4).all(|index| match nr - index {
-            2 => raw(index) | raw(index + 1) == 0,
-            _ => raw(index) | raw(index + 1) | raw(index + 2) | raw(index + 3) == 0,
-        })
     }
 }

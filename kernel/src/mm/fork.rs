@@ -24,10 +24,10 @@ use core::sync::atomic::Ordering;
 use paging::batch::{Batch, Respect, folio_pte_batch};
 use paging::contpte::{Share, ptep_get_raw, ptep_set_wrprotect, set_pte_at, set_ptes, wrprotect_ptes};
 use paging::flush::Gather;
-use paging::pmd::{modify_pmd, set_pmd};
 use paging::walk::{Part, PteRef, lookup_alloc_unseen, parts};
-use paging::{Asid, CONT_PTES, Event, PAGE_SIZE, PmdRef, Pte, VirtAddr};
+use paging::{Asid, CONT_PTES, Event, PAGE_SIZE, Pte, VirtAddr};
 
+use self::blocks::Blocks;
 use self::nonpresent::{child_entry, copy_nonpresent};
 use self::share::Sharing;
 use super::Mm;
@@ -38,6 +38,7 @@ use super::space::AddressSpace;
 use super::vma::{Prot, Vma};
 use crate::errno::{Errno, Result};
 
+mod blocks;
 mod nonpresent;
 mod share;
 
@@ -78,19 +79,32 @@ impl AddressSpace {
         child: &mut AddressSpace,
         flush: &mut Gather,
     ) -> Result<()> {
-        // Where the last block was and where its copy is.
-        let mut last: Option<(PmdRef, PmdRef)> = None;
+        let mut blocks = Blocks::new();
+        let copied = self.copy_parts(mm, child, flush, &mut blocks);
+        let (pages, protected) = blocks.finish(mm);
+        child.rss += pages;
+        if protected {
+            flush.add_all();
+        }
+        copied
+    }
+
+    fn copy_parts<M: Machine>(
+        &self,
+        mm: &Mm<M>,
+        child: &mut AddressSpace,
+        flush: &mut Gather,
+        blocks: &mut Blocks,
+    ) -> Result<()> {
         for vma in self.vmas.iter().filter(|vma| vma.needs_copy()) {
             for part in parts(&mm.machine, self.root, vma.start, vma.end) {
                 match part {
                     Part::Table(first, nr) => self.copy_table(mm, child, vma, first, nr, flush)?,
                     Part::Block(at, block) => {
-                        let to = match last.map(|(src, dst)| (src.next(), dst.next())) {
-                            Some((Some(src), Some(dst))) if src == at => dst,
-                            _ => child.pmd_for(mm, at.va())?,
-                        };
-                        self.copy_block(mm, child, vma, at, to, block, flush)?;
-                        last = Some((at, to));
+                        if !blocks.copy(mm, child, at, block)? {
+                            let dst = child.table_for(mm, at.va())?;
+                            copy_pinned_pages(mm, child, vma, dst, block.mkpage(), PMD_PAGES)?;
+                        }
                     }
                 }
             }
@@ -159,7 +173,7 @@ impl AddressSpace {
                 continue;
             }
             if runs && let Some(share) = Share::of(pte, keep_wp) {
-                let shared = sharing.copy(mm, &share, here, to, pte, nr - index);
+                let shared = sharing.copy(mm, &share, here, to, pte, nr - index, index);
                 index += shared;
                 if shared > 0 {
                     continue;
@@ -168,37 +182,6 @@ impl AddressSpace {
             let max = if batching { nr - index } else { 1 };
             index += copy_present_ptes(mm, self.asid(), child, vma, here, to, pte, max, flush)?;
         }
-        Ok(())
-    }
-
-    /// Copies the block `block` at `src`, an anonymous folio's, as one entry to `dst`.
-    #[allow(clippy::too_many_arguments)] // two sides of a copy and its effects
-    fn copy_block<M: Machine>(
-        &self,
-        mm: &Mm<M>,
-        child: &mut AddressSpace,
-        vma: &Vma,
-        src: PmdRef,
-        dst: PmdRef,
-        block: Pte,
-        flush: &mut Gather,
-    ) -> Result<()> {
-        let Some(folio) = mm.frames.shareable(block.pfn()) else {
-            if mm.frames.counts(mm.frames.folio(block.pfn()).head).pins == 0 {
-                return Err(Errno::ENOMEM);
-            }
-            let dst = child.table_for(mm, src.va())?;
-            return copy_pinned_pages(mm, child, vma, dst, block.mkpage(), PMD_PAGES);
-        };
-        folio.share(PMD_PAGES as u32);
-        mm.machine.count(Event::FolioRefUpdates, 1);
-        if block.is_writable() {
-            modify_pmd(&mm.machine, src, Pte::wrprotect);
-            flush.add_all();
-        }
-        set_pmd(&mm.machine, dst, block.wrprotect().mkold().mkdirty());
-        mm.machine.count(Event::ForkPmds, 1);
-        child.rss += PMD_PAGES;
         Ok(())
     }
 

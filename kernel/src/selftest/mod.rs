@@ -11,6 +11,7 @@ mod asid;
 mod contpte;
 mod decay;
 mod descriptors;
+mod entries;
 mod exhaustion;
 mod flush;
 mod fork;
@@ -29,6 +30,7 @@ const TESTS: &[&[Test]] = &[
     kernel_map::TESTS,
     string::TESTS,
     allocator::TESTS,
+    entries::TESTS,
     descriptors::TESTS,
     flush::TESTS,
     contpte::TESTS,

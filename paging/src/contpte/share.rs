@@ -9,10 +9,12 @@
 //! block, whatever hardware is about to note in the others, and the entries written here have both. A walker that comes
 //! after the store finds a read-only entry with the access flag, and has nothing to note.
 
+use super::set::may_cont;
 use super::{ptep_get_raw, set_ptes};
 use crate::desc::Pte;
 use crate::granule::CONT_PTES;
 use crate::mmu::Mmu;
+use crate::sparse::Sparse;
 use crate::walk::PteRef;
 
 /// What an entry says besides its frame, and what its two successors do.
@@ -148,5 +150,26 @@ impl Share {
         }
         // Whole blocks among them are folded at once.
         set_ptes(mmu, dst, Pte::from_raw(pte.raw() ^ self.inherit), nr);
+    }
+    /// Looks at the places of contpte blocks from `at`, one for each of `found`, which end in the table; returns how many
+    /// of them have nothing but covered entries and holes, and may go together. Not for folded blocks.
+    #[inline(always)]
+    pub fn survey<M: Mmu>(&self, mmu: &M, at: PteRef, found: &mut [Sparse]) -> usize {
+        debug_assert!(!self.is_folded() && at.cont_index() == 0);
+        debug_assert!(found.len() * CONT_PTES <= at.left_in_table());
+        mmu.survey(at.desc(), self.seen, found)
+    }
+
+    /// Writes both sides of what [`Share::survey`] found from `src` on; the child's entries, at `dst`, were empty. What
+    /// has no holes is folded on the child's side.
+    #[inline(always)]
+    pub fn write_sparse<M: Mmu>(&self, mmu: &M, src: PteRef, dst: PteRef, found: &[Sparse]) {
+        debug_assert!(
+            (0..found.len() * CONT_PTES).all(|index| ptep_get_raw(mmu, dst.add(index)).is_none()),
+            "shared over an entry"
+        );
+        // Aligned its frames are, as the survey says.
+        let fold = if may_cont(Pte::from_raw(self.seen)) { Pte::NONE.mkcont().raw() } else { 0 };
+        mmu.copy_sparse(src.desc(), dst.desc(), found, self.protect, self.inherit, fold);
     }
 }

@@ -18,6 +18,7 @@ mod level2;
 mod lockless;
 mod protect;
 mod share;
+mod sparse;
 mod young;
 
 const ASID: Asid = Asid::new(7);

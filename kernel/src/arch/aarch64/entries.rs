@@ -68,3 +68,34 @@ pub unsafe fn store_4(at: *mut u8, first: u64) {
         );
     }
 }
+
+/// The bits that any of the 8 descriptors from `at` has.
+///
+/// # Safety
+/// `at` is the address of the first of as many descriptors, in the linear map.
+#[inline(always)]
+pub unsafe fn any_of_8(at: *const u8) -> u64 {
+    let any;
+    // SAFETY: the caller vouches for what is read.
+    unsafe {
+        asm!(
+            "ldp {any}, {a}, [{at}]",
+            "ldp {b}, {c}, [{at}, #16]",
+            "ldp {d}, {e}, [{at}, #32]",
+            "ldp {f}, {g}, [{at}, #48]",
+            "orr {any}, {any}, {a}",
+            "orr {b}, {b}, {c}",
+            "orr {d}, {d}, {e}",
+            "orr {f}, {f}, {g}",
+            "orr {any}, {any}, {b}",
+            "orr {d}, {d}, {f}",
+            "orr {any}, {any}, {d}",
+            at = in(reg) at,
+            any = out(reg) any,
+            a = out(reg) _, b = out(reg) _, c = out(reg) _, d = out(reg) _,
+            e = out(reg) _, f = out(reg) _, g = out(reg) _,
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+    any
+}

@@ -5,10 +5,10 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use paging::mmu::{Barrier, Features};
 use paging::tlbi::{Scope, Tlbi};
-use paging::{Asid, DescAddr, Event, Mmu, PAGE_SIZE, PhysAddr};
+use paging::{Asid, DescAddr, Event, Mmu, PAGE_SIZE, PhysAddr, Sparse};
 
 use super::layout::LINEAR_BASE;
-use super::{entries, features, mem, mmu, percpu};
+use super::{entries, features, mem, mmu, percpu, sparse};
 use crate::mm::Machine;
 use crate::mm::folio_stats::FolioEvent;
 
@@ -99,6 +99,48 @@ impl Mmu for Cpu {
                 _ => entries::copy_blocks_both(src, dst, blocks, flip_src, flip_dst),
             }
         }
+    }
+
+    #[inline]
+    fn survey(&self, at: DescAddr, attributes: u64, found: &mut [Sparse]) -> usize {
+        if found.is_empty() {
+            return 0;
+        }
+        // SAFETY: as for `copy_blocks`; what is found has room for as many places.
+        unsafe { sparse::survey_sparse(linear(at.get()), found.as_mut_ptr(), found.len(), attributes) }
+    }
+
+    #[inline]
+    fn copy_sparse(
+        &self,
+        src: DescAddr,
+        dst: DescAddr,
+        found: &[Sparse],
+        flip_src: u64,
+        flip_dst: u64,
+        flip_whole: u64,
+    ) {
+        if found.is_empty() {
+            return;
+        }
+        let copy = if flip_src == 0 { sparse::copy_sparse } else { sparse::copy_sparse_both };
+        let (src, dst) = (linear(src.get()), linear(dst.get()));
+        // SAFETY: as for `copy_blocks`.
+        unsafe { copy(src, dst, found.as_ptr(), found.len(), flip_src, flip_dst, flip_dst ^ flip_whole) }
+    }
+
+    #[inline(always)]
+    fn are_clear(&self, at: DescAddr, nr: usize) -> bool {
+        let (mut at, mut left) = (at, nr);
+        while left >= 8 {
+            // SAFETY: as for `descriptor`; the caller's entries lie in one table.
+            if unsafe { entries::any_of_8(linear(at.get())) } != 0 {
+                return false;
+            }
+            at = at.add(8 * 8);
+            left -= 8;
+        }
+        (0..left as u64).all(|index| self.load(at.add(8 * index)) == 0)
     }
 
     #[inline(always)]

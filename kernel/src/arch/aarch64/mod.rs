@@ -24,6 +24,7 @@ pub mod probe;
 pub mod random;
 pub mod report;
 mod semihosting;
+mod sparse;
 mod stack;
 mod string;
 pub mod time;

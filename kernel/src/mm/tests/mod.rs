@@ -8,6 +8,7 @@ mod exhaustion;
 mod exhaustive;
 mod fork;
 mod frames;
+mod holes;
 mod mapping;
 mod migrate;
 mod mlock;
