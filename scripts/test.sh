@@ -12,11 +12,14 @@ note "host tests"
 PLEAT_SEQUENCES=${PLEAT_SEQUENCES:-100000} PLEAT_DEPTH=${PLEAT_DEPTH:-4} \
     cargo test --locked --workspace --exclude pleat --target-dir "$cargo_target" ${V:+--verbose}
 # The other granules have the same code over other numbers. A block of 128 or 32 pages of 16 or 64 KiB takes the
-# simulated machine that much longer, so the sequences are fewer.
+# simulated machine that much longer, so the sequences are fewer, and building fast matters more than running fast.
+quick=
+for package in kernel model paging; do quick="$quick --config profile.test.package.$package.opt-level=1"; done
 for granule in 16k 64k; do
     note "host tests, $granule granule"
+    # shellcheck disable=SC2086 # words
     PLEAT_SEQUENCES=${PLEAT_SEQUENCES_OTHER:-500} PLEAT_DEPTH=1 \
-        cargo test --locked -p paging -p model -p kernel --features "paging/granule-$granule" \
+        cargo $quick test --locked -p paging -p model -p kernel --features "paging/granule-$granule" \
         --target-dir "$cargo_target" ${V:+--verbose}
 done
 # A workspace of its own, for its licence.
