@@ -135,12 +135,15 @@ fn frames_that_are_not_a_block_s_are_shared_as_well() {
 #[test]
 fn small_folios_that_lie_as_a_block_would_are_counted_each_for_itself() {
     // To the entries' values a block may be made of pairs of pages whose frames follow one another, behind a real one.
-    let (mm, pool) = (machine(), BASE + (1 << 32));
+    let (mm, pool, other) = (machine(), BASE + (1 << 32), BASE + (2 << 32));
     leaks_nothing(&mm, || {
         let mut parent = Process::new(&mm);
         only_order(&mm, BLOCK_ORDER);
         parent.map_anon(BASE, 2 * BLOCK);
-        fill(&mut parent, BASE, BLOCK, 0);
+        parent.map_anon(other, BLOCK);
+        fill(&mut parent, other, BLOCK, 0);
+        // Moved as the pairs will be, which are soft-dirty for it: entries that differ end a look.
+        remap(&mut parent, other, BLOCK, BASE);
         punch(&mut parent, BLOCK, |page| page == 5);
         only_order(&mm, 1);
         parent.map_anon(pool, 4 * BLOCK);
