@@ -24,6 +24,9 @@ const PATTERNS: [fn(usize) -> bool; 6] = [
     |page| page == HUGE / 2 + 1,
 ];
 
+/// A page that the parent writes to after a fork; a block may be all there is.
+const WRITTEN: usize = (CONT_PTES + 3) % HUGE;
+
 fn punch(process: &mut Process<'_>, pages: usize, is_hole: fn(usize) -> bool) {
     for page in (0..pages).filter(|page| is_hole(*page)) {
         process.space.madvise(process.mm, BASE + page * PAGE, PAGE, MADV_DONTNEED).unwrap();
@@ -95,12 +98,12 @@ fn a_page_costs_two_stores_a_folio_one_update_and_a_hole_nothing() {
                 );
                 assert_eq!((atomics, flushes), (0, 0));
                 assert!(counts <= ((HUGE >> order) + by_themselves) as u64);
-                parent.write(BASE + (CONT_PTES + 3) * PAGE, 99).unwrap();
+                parent.write(BASE + WRITTEN * PAGE, 99).unwrap();
                 child.write(BASE + (HUGE - 3) * PAGE, 98).unwrap();
                 holds(&mut second, BASE, HUGE, is_hole);
                 second.exit();
-                let seen = child.read(BASE + (CONT_PTES + 3) * PAGE);
-                assert_eq!(seen, Ok(if is_hole(CONT_PTES + 3) { 0 } else { (CONT_PTES + 3) as u8 }));
+                let seen = child.read(BASE + WRITTEN * PAGE);
+                assert_eq!(seen, Ok(if is_hole(WRITTEN) { 0 } else { WRITTEN as u8 }));
                 child.exit();
                 parent.exit();
             });
@@ -122,7 +125,10 @@ fn frames_that_are_not_a_block_s_are_shared_as_well() {
         remap(&mut parent, BASE, LARGE, away);
         let counts = mm.machine.counted(Event::FolioRefUpdates);
         let mut child = parent.fork().unwrap();
-        assert_eq!(mm.machine.counted(Event::FolioRefUpdates) - counts, 1);
+        // The first block's end is looked for before it is known not to be one: of a folio that is no larger, the page
+        // behind it stands alone.
+        let alone = u64::from(LARGE == CONT_PTES);
+        assert_eq!(mm.machine.counted(Event::FolioRefUpdates) - counts, 1 + alone);
         child.write(away + 7 * PAGE, 77).unwrap();
         holds(&mut parent, away, LARGE, is_hole);
         parent.write(away + 8 * PAGE, 88).unwrap();
