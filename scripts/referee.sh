@@ -20,7 +20,7 @@ kernel_args=${APPEND:-}
 if [ -n "${ARGS:-}" ]; then reports=1; else reports=2; fi
 
 mkdir -p "$out/logs"
-export ICOUNT=1 TIMEOUT="${TIMEOUT:-150}"
+export ICOUNT=1 TIMEOUT="${TIMEOUT:-400}"
 # The oldest model with the granule: the Cortex-A72 has none of 16 KiB.
 oldest=cortex-a72
 if [ "${GRANULE:-}" = 16k ]; then oldest=neoverse-n1; fi
