@@ -118,7 +118,7 @@ impl Claim {
             } else {
                 in_step = in_step.filter(|first| leaf.pa == first + va % group);
             }
-            found.folios += u64::from(in_step.is_some() && (va + page) % group == 0);
+            found.folios += u64::from(in_step.is_some() && (va + page).is_multiple_of(group));
         }
         found
     }
@@ -146,7 +146,7 @@ mod tests {
         words.insert(0x3008, FRAME | 1);
         for page in 0..20 {
             let cont = if page < 16 { CONTIGUOUS } else { 0 };
-            words.insert(0x4000 + 8 * page, FRAME + page * PAGE | cont | 3);
+            words.insert(0x4000 + 8 * page, (FRAME + page * PAGE) | cont | 3);
         }
         words.insert(0x4000 + 8 * 20, 0x5003);
         (regime, words)
