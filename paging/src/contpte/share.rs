@@ -123,9 +123,11 @@ impl Share {
         if left == 0 {
             return nr;
         }
-        // A hole ends it, or another frame; not what is left of a block, nor a page of the folio that differs.
+        // A hole ends it, or another frame, or that blocks are folded from here on or are not; not what is left of a block,
+        // nor a page of the folio that differs.
         let next = entry(here, 0);
-        let differs = next.is_present() && next.pfn() == wanted.pfn();
+        let refolded = next.raw() ^ wanted.raw() == Pte::NONE.mkcont().raw();
+        let differs = next.is_present() && next.pfn() == wanted.pfn() && !refolded;
         if differs { 0 } else { nr }
     }
 

@@ -98,7 +98,9 @@ fn a_protected_page_is_not_in_one_batch_with_its_neighbours() {
     protect(&mut parent, 20, 1, true);
     let batches = mm.machine.counted(Event::ForkBatches);
     let child = parent.fork().unwrap();
-    assert_eq!(mm.machine.counted(Event::ForkBatches) - batches, 3);
+    // The protected page, what is before and behind it, and blocks that are still folded.
+    let folded = if CONT_PTES < 32 { 1 } else { 0 };
+    assert_eq!(mm.machine.counted(Event::ForkBatches) - batches, 3 + folded);
     child.exit();
     parent.exit();
 }

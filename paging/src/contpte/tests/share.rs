@@ -112,8 +112,18 @@ fn a_run_ends_at_a_hole_and_is_none_where_its_folio_goes_on_otherwise() {
         0,
         "part of a block is unfolded first"
     );
-    (N..2 * N).for_each(|index| table.sim.store(table.at(index).desc(), 0));
-    assert_eq!(share.run_blocks(&table.sim, table.at(0), pte, ALL), N);
+    // Neither does a block of the folio that is not folded, or a folded one behind others, make it less.
+    for (folded, next) in
+        [(true, Pte::mknoncont as fn(Pte) -> Pte), (true, |_| Pte::NONE), (false, Pte::mkcont)]
+    {
+        let (table, pte, share) = written(folded);
+        (N..2 * N).for_each(|index| table.sim.store(table.at(index).desc(), next(table.get(index)).raw()));
+        let run = match folded {
+            true => share.run_blocks(&table.sim, table.at(0), pte, ALL),
+            false => share.run(&table.sim, table.at(0), pte, ALL),
+        };
+        assert_eq!(run, N);
+    }
 }
 
 #[test]
