@@ -71,6 +71,7 @@ pub mod swap;
 mod uffd_wp;
 pub mod unmap;
 pub mod vma;
+pub mod vma_list;
 
 #[cfg(test)]
 pub mod testing;

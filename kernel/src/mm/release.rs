@@ -15,6 +15,7 @@ use super::Mm;
 use super::frame::{Kind, Mapped};
 use super::machine::Machine;
 use super::pmd::PMD_PAGES;
+use super::policy::BLOCK_ORDER;
 
 /// Where what became free is noted until it is given back together: not in what notes it, so that none of it is zeroed or
 /// moved.
@@ -181,7 +182,7 @@ impl<M: Machine> Mm<M> {
             }
             if !run.holds(pte.pfn()) {
                 if pte.is_cont() {
-                    let entries = self.release_blocks(first.add(index), nr - index, freed);
+                    let entries = self.release_whole::<BLOCK_ORDER>(first.add(index), nr - index, freed);
                     updates += (entries / CONT_PTES) as u64;
                     pages += entries;
                     index += entries;
@@ -189,7 +190,7 @@ impl<M: Machine> Mm<M> {
                         continue;
                     }
                 } else if self.frames.folio(pte.pfn()).is_page() {
-                    let entries = self.release_pages(first.add(index), nr - index, freed);
+                    let entries = self.release_whole::<0>(first.add(index), nr - index, freed);
                     updates += entries as u64;
                     pages += entries;
                     index += entries;
@@ -216,58 +217,27 @@ impl<M: Machine> Mm<M> {
         pages
     }
 
-    /// Drops the mappings of the entries from `first`, at most `max`, as long as they map pages that are folios by
-    /// themselves. Returns how many they were.
+    /// Drops the mappings of the entries from `first`, at most `max`, as long as they map whole folios of `ORDER`: single
+    /// pages, or folded blocks of anonymous memory. Returns how many entries they were.
     #[inline(never)] // for its registers' sake
-    fn release_pages(&self, first: PteRef, max: usize, freed: &mut Freed<'_>) -> usize {
-        let frames = self.frames;
-        if freed.order != 0 || freed.len == Freed::MOST {
-            freed.give_back(self);
-            freed.order = 0;
-        }
-        let (mut done, mut len) = (0, freed.len);
-        while done < max {
-            let pte = ptep_get_raw(&self.machine, first.add(done));
-            if !pte.is_present() || pte.is_special() {
-                break;
-            }
-            let Some(last) = frames.unshare_whole(pte.pfn(), 0) else { break };
-            done += 1;
-            if last {
-                freed.heads[len % Freed::MOST].write(pte.pfn());
-                len += 1;
-                if len == Freed::MOST {
-                    freed.len = len;
-                    freed.give_back(self);
-                    len = 0;
-                }
-            }
-        }
-        freed.len = len;
-        done
-    }
-
-    /// Drops the mappings of the entries from `first`, at most `max`, as long as they are folded blocks each of which is all
-    /// of an anonymous folio. Returns how many entries they were.
-    #[inline(never)]
-    fn release_blocks(&self, first: PteRef, max: usize, freed: &mut Freed<'_>) -> usize {
-        const ORDER: u8 = CONT_PTES.trailing_zeros() as u8;
-        let frames = self.frames;
-        if first.cont_index() != 0 {
+    fn release_whole<const ORDER: u8>(&self, first: PteRef, max: usize, freed: &mut Freed<'_>) -> usize {
+        const { assert!(ORDER == 0 || ORDER == BLOCK_ORDER) };
+        let (frames, step) = (self.frames, 1 << ORDER);
+        if first.cont_index() % step != 0 {
             return 0;
         }
         if freed.order != ORDER || freed.len == Freed::MOST {
             freed.give_back(self);
             freed.order = ORDER;
         }
-        let (mut done, mut len) = (0, freed.len);
-        while done + CONT_PTES <= max {
+        let (mut done, mut len, end) = (0, freed.len, max - max % step);
+        while done < end {
             let pte = ptep_get_raw(&self.machine, first.add(done));
-            if !pte.is_cont() || !pte.is_present() {
+            if !pte.is_present() || if ORDER == 0 { pte.is_special() } else { !pte.is_cont() } {
                 break;
             }
             let Some(last) = frames.unshare_whole(pte.pfn(), ORDER) else { break };
-            done += CONT_PTES;
+            done += step;
             if last {
                 freed.heads[len % Freed::MOST].write(pte.pfn());
                 len += 1;

@@ -11,7 +11,8 @@ use super::lazyfree::LazyRange;
 use super::machine::Machine;
 use super::pmd::PMD_PAGES;
 use super::release::{CLEARED, Release, Room};
-use super::vma::{Backing, Vma, VmaFlags, VmaList};
+use super::vma::{Backing, Vma, VmaFlags};
+use super::vma_list::VmaList;
 use crate::errno::{Errno, Result};
 
 /// The first address a process may map: a null pointer plus an offset must fault. Linux: `mmap_min_addr`.

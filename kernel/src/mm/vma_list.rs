@@ -1,0 +1,312 @@
+//! A process's VMAs in order: finding, splitting, merging, and room between them.
+
+use alloc::vec::Vec;
+use core::cell::Cell;
+
+use paging::VirtAddr;
+
+use super::vma::{Backing, Vma, VmaFlags};
+use crate::errno::Result;
+use crate::util::Ref;
+
+/// The properties with which a VMA is another in a child of fork.
+const OTHERS_IN_CHILD: VmaFlags = VmaFlags::UFFD_WP.union(VmaFlags::WIPEONFORK).union(VmaFlags::LOCKED);
+
+/// A process's VMAs, sorted by address, none overlapping another.
+#[derive(Default)]
+pub struct VmaList {
+    vmas: Vec<Vma>,
+    /// The index that was looked for last: the next fault is mostly in the same VMA. A hint, checked against the VMA that
+    /// has it now, so whoever changes the list need not care. Linux had `vmacache`.
+    last: Cell<usize>,
+}
+
+impl VmaList {
+    /// No VMAs.
+    pub const fn new() -> Self {
+        VmaList { vmas: Vec::new(), last: Cell::new(0) }
+    }
+
+    /// All VMAs, by address.
+    pub fn iter(&self) -> core::slice::Iter<'_, Vma> {
+        self.vmas.iter()
+    }
+
+    /// All VMAs, by address.
+    pub fn as_slice(&self) -> &[Vma] {
+        &self.vmas
+    }
+
+    /// The 0-based index of the first VMA that ends above `va`; the number of VMAs if none does.
+    #[inline]
+    pub fn index_at(&self, va: VirtAddr) -> usize {
+        self.last_hit(va).unwrap_or_else(|| self.search(va))
+    }
+
+    /// The index that was looked for last, if that is `va`'s VMA.
+    #[inline(always)]
+    pub(super) fn last_hit(&self, va: VirtAddr) -> Option<usize> {
+        let last = self.last.get();
+        self.vmas.get(last).filter(|vma| vma.start <= va && va < vma.end).map(|_| last)
+    }
+
+    #[inline(never)]
+    fn search(&self, va: VirtAddr) -> usize {
+        let index = self.vmas.partition_point(|vma| vma.end <= va);
+        self.last.set(index);
+        index
+    }
+
+    /// The VMA that contains `va`.
+    #[inline]
+    pub fn find(&self, va: VirtAddr) -> Option<&Vma> {
+        self.vmas.get(self.index_at(va)).filter(|vma| vma.start <= va)
+    }
+
+    /// The VMA that contains `va`, to change its flags.
+    #[inline]
+    pub fn find_mut(&mut self, va: VirtAddr) -> Option<&mut Vma> {
+        let index = self.index_at(va);
+        self.vmas.get_mut(index).filter(|vma| vma.start <= va)
+    }
+
+    /// The VMA with the given index, to change its flags.
+    #[inline(always)]
+    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Vma> {
+        self.vmas.get_mut(index)
+    }
+
+    /// The VMA with the given index.
+    #[inline(always)]
+    pub fn get(&self, index: usize) -> Option<&Vma> {
+        self.vmas.get(index)
+    }
+
+    /// The VMAs that overlap `start..end`, as a range of indices.
+    pub fn overlapping(&self, start: VirtAddr, end: VirtAddr) -> core::ops::Range<usize> {
+        let first = self.index_at(start);
+        let behind = first + self.vmas[first..].partition_point(|vma| vma.start < end);
+        first..behind
+    }
+
+    /// Whether every address of `start..end` is in a VMA.
+    pub fn covers(&self, start: VirtAddr, end: VirtAddr) -> bool {
+        self.covered(start, end) >= end
+    }
+
+    /// Up to where the addresses from `start` on are in VMAs without a gap; `end` if they are at least up to there.
+    pub fn covered(&self, start: VirtAddr, end: VirtAddr) -> VirtAddr {
+        let mut at = start;
+        for vma in &self.vmas[self.overlapping(start, end)] {
+            if vma.start > at {
+                break;
+            }
+            at = vma.end;
+        }
+        at.min(end)
+    }
+
+    /// Makes room for `additional` more VMAs, so that the next changes cannot fail halfway.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn reserve(&mut self, additional: usize) -> Result<()> {
+        Ok(self.vmas.try_reserve(additional)?)
+    }
+
+    /// Adds a VMA that overlaps no other, as part of its neighbours where they are alike. Room is reserved.
+    pub fn insert(&mut self, vma: Vma) {
+        let index = self.index_at(vma.start);
+        let starts = vma.start;
+        self.vmas.insert(index, vma);
+        self.merge_around(starts, starts);
+    }
+
+    /// Makes the VMA with the given index begin at `start`, below where it does and not below the end of the one before.
+    pub(super) fn grow_down(&mut self, index: usize, start: VirtAddr) {
+        debug_assert!(index == 0 || self.vmas[index - 1].end <= start);
+        self.vmas[index].start = start;
+    }
+
+    /// Splits VMAs so that none crosses `at`. Room for one more is reserved.
+    pub fn split_at(&mut self, at: VirtAddr) {
+        let index = self.index_at(at);
+        if let Some(vma) = self.vmas.get_mut(index)
+            && vma.start < at
+        {
+            let upper = vma.split_off(at);
+            self.vmas.insert(index + 1, upper);
+        }
+    }
+
+    /// Applies `f` to the VMAs between `start` and `end`, across which none reaches, then joins what became alike.
+    pub fn change(&mut self, start: VirtAddr, end: VirtAddr, f: impl FnMut(&mut Vma)) {
+        let range = self.overlapping(start, end);
+        self.vmas[range].iter_mut().for_each(f);
+        self.merge_around(start, end);
+    }
+
+    /// Joins VMAs between the neighbours of `start` and of `end` where they are alike.
+    fn merge_around(&mut self, start: VirtAddr, end: VirtAddr) {
+        let mut index = self.index_at(start).saturating_sub(1);
+        while index + 1 < self.vmas.len() && self.vmas[index].start <= end {
+            if self.vmas[index].continues_in(&self.vmas[index + 1]) {
+                let next = self.vmas.remove(index + 1);
+                self.vmas[index].end = next.end;
+                self.vmas[index].flags |= next.flags;
+                debug_assert!(!last_reference(&next), "the lower part refers to the object too");
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// Removes the VMAs between `start` and `end`, across which none reaches, and hands each to `f`.
+    pub fn remove(&mut self, start: VirtAddr, end: VirtAddr, f: impl FnMut(Vma)) {
+        let range = self.overlapping(start, end);
+        self.vmas.drain(range).for_each(f);
+    }
+
+    /// Removes all VMAs and hands each to `f`.
+    pub fn clear(&mut self, f: impl FnMut(Vma)) {
+        core::mem::take(&mut self.vmas).into_iter().for_each(f);
+    }
+
+    /// The list for a child of fork: all but what MADV_DONTFORK keeps back.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn fork(&self) -> Result<VmaList> {
+        let mut vmas = Vec::new();
+        vmas.try_reserve_exact(self.vmas.len())?;
+        let mut dropped = false;
+        for vma in &self.vmas {
+            let mut flags = vma.flags;
+            if flags.contains(VmaFlags::DONTFORK) {
+                continue;
+            }
+            if flags.intersects(OTHERS_IN_CHILD) {
+                if !vma.child_keeps_wp() {
+                    flags -= VmaFlags::UFFD_WP;
+                }
+                if flags.contains(VmaFlags::WIPEONFORK) {
+                    flags -= VmaFlags::HAS_ANON;
+                }
+                flags -= VmaFlags::LOCKED | VmaFlags::LOCK_ON_FAULT;
+                dropped = true;
+            }
+            vmas.push(Vma { flags, ..vma.clone() }); // there is room
+        }
+        let mut list = VmaList { vmas, last: Cell::new(0) };
+        if dropped {
+            list.merge_around(VirtAddr::new(0), VirtAddr::new(u64::MAX));
+        }
+        Ok(list)
+    }
+
+    /// The highest `bytes` free bytes below `limit` and not below `floor` that begin `offset` bytes behind a multiple
+    /// of `align` (a power of two, in bytes, greater than `offset`). `None` when there is no such gap.
+    pub fn gap_below(
+        &self,
+        floor: VirtAddr,
+        limit: VirtAddr,
+        bytes: u64,
+        align: u64,
+        offset: u64,
+    ) -> Option<VirtAddr> {
+        let mut end = limit;
+        for vma in self.vmas[..self.overlapping(VirtAddr::new(0), limit).end].iter().rev() {
+            if let Some(start) = fits(vma.end.max(floor), end, bytes, align, offset) {
+                return Some(start);
+            }
+            end = vma.start;
+        }
+        fits(floor, end, bytes, align, offset)
+    }
+}
+
+fn last_reference(vma: &Vma) -> bool {
+    matches!(&vma.backing, Backing::Object { object, .. } if Ref::is_unique(object))
+}
+
+fn fits(start: VirtAddr, end: VirtAddr, bytes: u64, align: u64, offset: u64) -> Option<VirtAddr> {
+    let highest = end.get().checked_sub(bytes)?.checked_sub(offset)?;
+    let at = VirtAddr::new(highest).align_down(align).add(offset);
+    (at >= start).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::vma::Prot;
+    use super::*;
+    use std::vec::Vec;
+
+    fn vma(start: u64, end: u64, prot: Prot) -> Vma {
+        let (start, end) = (VirtAddr::new(start), VirtAddr::new(end));
+        Vma { start, end, prot, flags: VmaFlags::empty(), backing: Backing::Anon }
+    }
+
+    fn list(vmas: &[Vma]) -> VmaList {
+        let mut list = VmaList::new();
+        list.reserve(vmas.len() + 2).unwrap();
+        vmas.iter().for_each(|vma| list.insert(vma.clone()));
+        list
+    }
+
+    fn ranges(list: &VmaList) -> Vec<(u64, u64)> {
+        list.iter().map(|vma| (vma.start.get(), vma.end.get())).collect()
+    }
+
+    #[test]
+    fn neighbours_that_are_alike_become_one() {
+        let rw = Prot::READ | Prot::WRITE;
+        let list = list(&[vma(0x1000, 0x2000, rw), vma(0x3000, 0x4000, rw), vma(0x2000, 0x3000, rw)]);
+        assert_eq!(ranges(&list), [(0x1000, 0x4000)]);
+        let other = super::tests::list(&[vma(0x1000, 0x2000, rw), vma(0x2000, 0x3000, Prot::READ)]);
+        assert_eq!(ranges(&other).len(), 2);
+    }
+
+    #[test]
+    fn splitting_and_changing_the_middle_and_back() {
+        let mut list = list(&[vma(0x1000, 0x9000, Prot::READ)]);
+        let (start, end) = (VirtAddr::new(0x3000), VirtAddr::new(0x5000));
+        list.split_at(start);
+        list.split_at(end);
+        list.change(start, end, |vma| vma.prot = Prot::empty());
+        assert_eq!(ranges(&list), [(0x1000, 0x3000), (0x3000, 0x5000), (0x5000, 0x9000)]);
+        assert_eq!(list.find(VirtAddr::new(0x4fff)).unwrap().prot, Prot::empty());
+        list.change(start, end, |vma| vma.prot = Prot::READ);
+        assert_eq!(ranges(&list), [(0x1000, 0x9000)]);
+    }
+
+    #[test]
+    fn coverage_sees_gaps() {
+        let list = list(&[vma(0x1000, 0x2000, Prot::READ), vma(0x3000, 0x4000, Prot::READ)]);
+        let covers = |start, end| list.covers(VirtAddr::new(start), VirtAddr::new(end));
+        assert!(
+            covers(0x1000, 0x2000)
+                && !covers(0x1000, 0x4000)
+                && !covers(0x0, 0x2000)
+                && !covers(0x3000, 0x5000)
+        );
+    }
+
+    #[test]
+    fn gaps_are_found_from_the_top_and_aligned() {
+        let list = list(&[vma(0x10_0000, 0x20_0000, Prot::READ), vma(0x30_1000, 0x40_0000, Prot::READ)]);
+        let shifted = |bytes, align, offset| {
+            let (floor, limit) = (VirtAddr::new(0x1_0000), VirtAddr::new(0x40_0000));
+            list.gap_below(floor, limit, bytes, align, offset).map(|va| va.get())
+        };
+        let gap = |bytes, align| shifted(bytes, align, 0);
+        assert_eq!(gap(0x1000, 0x1000), Some(0x30_0000));
+        assert_eq!(gap(0x1_0000, 0x1_0000), Some(0x2f_0000));
+        assert_eq!(gap(0x10_1000, 0x1000), Some(0x20_0000));
+        assert_eq!(gap(0x10_2000, 0x1000), None);
+        assert_eq!(gap(0xf_0000, 0x1000), Some(0x21_1000));
+        assert_eq!(shifted(0x2000, 0x1_0000, 0x3000), Some(0x2f_3000));
+        assert_eq!(shifted(0xf_0000, 0x1_0000, 0x2000), Some(0x20_2000));
+        assert_eq!(shifted(0xf_0000, 0x1_0000, 0x1_0000 - 0x1000), Some(0x20_f000));
+        assert_eq!(shifted(0xff_f000, 0x1_0000, 0x2000), None, "below nothing");
+    }
+}
