@@ -223,7 +223,7 @@ impl<M: Machine> Mm<M> {
     fn release_whole<const ORDER: u8>(&self, first: PteRef, max: usize, freed: &mut Freed<'_>) -> usize {
         const { assert!(ORDER == 0 || ORDER == BLOCK_ORDER) };
         let (frames, step) = (self.frames, 1 << ORDER);
-        if first.cont_index() % step != 0 {
+        if !first.cont_index().is_multiple_of(step) {
             return 0;
         }
         if freed.order != ORDER || freed.len == Freed::MOST {
