@@ -34,7 +34,7 @@ pub fn main(boot: &'static BootContext) -> ! {
     start_mm(boot);
     choose_bbm_level(&boot.cmdline);
     run_selftests(&boot.cmdline);
-    fs::devmem::init(&boot.platform.passive);
+    fs::generated::devmem::init(&boot.platform.passive);
     if let Err(error) = fs::init(crate::mm(), boot.initramfs) {
         stop(format_args!("cannot unpack the initramfs: {error}"));
     }

@@ -7,9 +7,9 @@ use core::ops::Range;
 
 use super::file::OpenFile;
 use super::generated::{Generated, ProcessLink};
-use super::node::Node;
-use super::text::Text;
 use crate::errno::Result;
+use crate::fs::generated::text::Text;
+use crate::fs::tree::node::Node;
 use crate::mm::Object;
 use crate::mm::block_policy::BlockSetting;
 use crate::mm::policy::{Memory, Setting};

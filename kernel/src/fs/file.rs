@@ -1,6 +1,7 @@
 //! Open file descriptions: what a descriptor stands for, shared by `dup` and `fork`.
 //!
 //! Here is what it is and how it was opened; `transfer` moves its bytes, `position` says where, `tell` what it is like.
+//! `regular` and `device` are two kinds of what can be behind it, `fd` the descriptors of a process.
 //!
 //! Locks: `position` and `text` are leaves, held for a moment each and never while bytes move to or from user memory.
 //! A read first claims its range by advancing the position, and gives back what a fault kept it from copying: two
@@ -12,29 +13,32 @@ use linux_raw_sys::general as linux;
 use paging::PAGE_SIZE;
 use spin::Mutex;
 
+pub mod device;
+pub mod fd;
 mod position;
+pub mod regular;
 mod tell;
 mod transfer;
+pub(in crate::fs) mod wait;
 
 pub(super) use transfer::BREATH_BYTES;
 
-use super::contents::Contents;
-use super::device::Device;
-use super::devmem;
 use super::environment::Environment;
-use super::epoll::Epoll;
-use super::event::Event;
 use super::generated::Generated;
-use super::node::Node;
-use super::pidfd::Pidfd;
-use super::pipe::{Reader, Writer};
-use super::place::Place;
-use super::readdir::Position;
-use super::regular;
-use super::socket::Socket;
-use super::text::Text;
-use super::timer::Timer;
 use crate::errno::{Errno, Result};
+use crate::fs::channel::pipe::{Reader, Writer};
+use crate::fs::channel::socket::Socket;
+use crate::fs::file::device::Device;
+use crate::fs::generated::devmem;
+use crate::fs::generated::text::Text;
+use crate::fs::notify::epoll::Epoll;
+use crate::fs::notify::event::Event;
+use crate::fs::notify::pidfd::Pidfd;
+use crate::fs::notify::timer::Timer;
+use crate::fs::tree::contents::Contents;
+use crate::fs::tree::node::Node;
+use crate::fs::tree::place::Place;
+use crate::fs::tree::readdir::Position;
 use crate::mm::Backing;
 use crate::util::Ref;
 
@@ -220,5 +224,5 @@ impl OpenFile {
 }
 
 #[cfg(test)]
-#[path = "file_tests.rs"]
+#[path = "file/tests.rs"]
 mod tests;

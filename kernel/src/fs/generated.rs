@@ -1,5 +1,14 @@
 //! The catalogue of files whose contents the kernel writes: their names, and who may write to them.
 
+pub mod devmem;
+pub mod pagemap;
+pub mod proc_pid;
+pub mod proc_system;
+pub mod procfs;
+pub mod smaps;
+pub mod sysfs;
+pub mod text;
+
 use paging::PAGE_SHIFT;
 
 use crate::mm::block_policy::BlockSetting;

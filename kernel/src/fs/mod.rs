@@ -1,70 +1,47 @@
 //! Files: the root file system in memory, `/dev`, `/proc` and `/sys`, pipes, sockets, events, and descriptors.
 //!
 //! Everything here but `kernel` (what files need from the rest of the kernel) is free of the machine and runs in
-//! host tests. The tree is built by [`init`] and has one lock ([`place`]). User memory is reached through
+//! host tests. The tree is built by [`init`] and has one lock ([`tree::place`]). User memory is reached through
 //! [`transfer::Transfer`] alone, and never with a lock held.
 //!
 //! ```text
-//! cpio --> unpack --> tree <-- builtin          fd --> file --> regular, device, pipe, sysfs
-//!                      ^  ^                              |          |
-//!                      |  +-- change                     |          v
-//!                      +---- walk, node, readdir <--- open      contents --> mm's objects
+//! initramfs --> tree: inodes and their         fd --> file --> regular, device, channel, notify, generated
+//!                 names, walk, open, change            |          |
+//!                                                      |          v
+//!   environment, kernel: what files need               v      contents --> mm's objects
+//!   from the rest of the kernel                     transfer --> user memory
 //! ```
+//!
+//! - [`tree`]: what has a name, and what is done by name.
+//! - [`file`]: what a descriptor stands for, and the descriptors.
+//! - [`channel`]: pipes and sockets. [`notify`]: epoll, events, timers, pidfds.
+//! - [`generated`]: the files of `/proc` and `/sys`, and what is written in them.
+//! - [`initramfs`]: the archive it all begins with.
 
-pub mod builtin;
 pub mod bytes;
-pub mod change;
-pub mod constants;
-pub mod contents;
-pub mod cpio;
-pub mod device;
-pub mod devmem;
+pub mod channel;
 pub mod environment;
-pub mod epoll;
-pub mod event;
-pub mod fd;
 pub mod file;
 pub mod generated;
-mod inode;
+pub mod initramfs;
 #[cfg(target_os = "none")]
 pub mod kernel;
-pub mod node;
-pub mod open;
-mod pagemap;
-pub mod pidfd;
-pub mod pinned;
-pub mod pipe;
-pub mod place;
-pub mod proc_pid;
-pub mod proc_system;
-pub mod procfs;
+pub mod notify;
 pub mod program;
-pub mod readdir;
-pub mod regular;
-pub mod ring;
-pub mod smaps;
-pub mod socket;
 pub mod span;
-pub mod stat;
-pub mod sysfs;
 #[cfg(test)]
 mod testing;
-pub mod text;
-pub mod timer;
 pub mod transfer;
 pub mod tree;
-pub mod unpack;
-mod wait;
-pub mod walk;
 
 use spin::Once;
 
-pub use fd::{Executed, FdTable};
-pub use node::Node;
-pub use place::{Fs, Place};
+pub use file::fd::{Executed, FdTable};
+pub use initramfs::unpack::UnpackError;
 pub use program::Program;
 pub use tree::Tree;
-pub use unpack::UnpackError;
+pub use tree::node::Node;
+pub use tree::place::{Fs, Place};
 
 use crate::errno::{Errno, Result};
 
@@ -77,12 +54,12 @@ static FS: Once<Fs> = Once::new();
 /// What is wrong with the archive; the files before that place are there all the same, as on Linux, so the caller may
 /// report it and go on. Without memory for the tree itself there are no files at all.
 pub fn init(
-    store: &'static dyn contents::Store,
+    store: &'static dyn tree::contents::Store,
     initramfs: &'static [u8],
 ) -> core::result::Result<(), UnpackError> {
     let mut tree = Tree::new(store)?;
-    let unpacked = unpack::unpack(&mut tree, initramfs);
-    builtin::populate(&mut tree)?;
+    let unpacked = initramfs::unpack::unpack(&mut tree, initramfs);
+    tree::builtin::populate(&mut tree)?;
     FS.call_once(|| Fs::new(tree));
     unpacked
 }

@@ -4,13 +4,13 @@ use alloc::vec::Vec;
 
 use linux_raw_sys::general as linux;
 
-use super::contents::Contents;
 use super::environment::Processes;
-use super::node::Node;
-use super::place::{Fs, Place};
 use super::tree::Kind;
-use super::walk::walk;
 use crate::errno::{Errno, Result};
+use crate::fs::tree::contents::Contents;
+use crate::fs::tree::node::Node;
+use crate::fs::tree::place::{Fs, Place};
+use crate::fs::tree::walk::walk;
 use crate::mm::Object;
 use crate::util::Ref;
 

@@ -1,21 +1,37 @@
 //! The inode table: the root file system, which is what the initramfs held and what was made since, with `/dev`,
 //! `/proc` and `/sys`.
 //!
-//! An inode lives as long as it has a name or a pin ([`super::place::Place`]); what takes the last away gets it back and
+//! An inode lives as long as it has a name or a pin ([`place::Place`]); what takes the last away gets it back and
 //! drops it, best without the lock. While the tree is built at boot nothing is pinned, and inodes that lost their names
 //! stay until [`Tree::sweep`].
 //!
+//! `inode` is what is in it, `contents` the bytes of a file and `stat` its attributes; `place` keeps one in use, `walk` finds it,
+//! `node` is what was found, `open`, `change` and `readdir` are done with it. `builtin` adds `/dev`, `/proc` and `/sys`
+//! at boot, `constants` those files there that always say the same.
+//!
 //! Invariants: an [`InodeId`] is good while its inode lives, hence for whoever found it as long as the tree stays locked;
 //! the entries of a directory are sorted by name and unique; every directory with a name has its parent's id.
+
+pub mod builtin;
+pub mod change;
+pub mod constants;
+pub mod contents;
+mod inode;
+pub mod node;
+pub mod open;
+pub mod place;
+pub mod readdir;
+pub mod stat;
+pub mod walk;
 
 use alloc::vec::Vec;
 
 use linux_raw_sys::general as linux;
 
 use super::bytes::Bytes;
-use super::contents::{Contents, Store};
-pub use super::inode::{Dirent, Inode, Kind, Mount};
 use crate::errno::{Errno, Result};
+use contents::{Contents, Store};
+pub use inode::{Dirent, Inode, Kind, Mount};
 
 /// Index of an inode in its tree, 0-based; 0 is the root directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

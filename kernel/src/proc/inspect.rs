@@ -8,7 +8,7 @@ use super::process::{self, Process};
 use super::task::{BLOCKED, BLOCKING, TaskRef};
 use super::{Pid, TABLE};
 use crate::fs::FdTable;
-use crate::fs::pidfd::Identity;
+use crate::fs::notify::pidfd::Identity;
 
 /// A process that is not freed meanwhile, though it may exit and even be reaped. The holder does not block: a reaper
 /// spins until all pins are gone.

@@ -7,7 +7,7 @@ use super::file::user::vector;
 use super::signal;
 use crate::errno::{Errno, Result};
 use crate::fs::file::Target;
-use crate::fs::pidfd::{Identity, Pidfd};
+use crate::fs::notify::pidfd::{Identity, Pidfd};
 use crate::proc::layout::PAGE;
 use crate::proc::{self, current_files};
 

@@ -14,7 +14,7 @@ use super::signal::with_mask;
 use super::user_ptr::UserPtr;
 use crate::arch::time::now_ns;
 use crate::errno::{Errno, Result};
-use crate::fs::fd::FD_LIMIT;
+use crate::fs::file::fd::FD_LIMIT;
 use crate::proc::{current_files, sleep_until};
 
 /// `struct pollfd` as two words: the descriptor; what is asked for (low half) and what is there (high half).

@@ -1,4 +1,4 @@
-//! System calls on sockets: streams within this machine (`fs::socket`).
+//! System calls on sockets: streams within this machine (`fs::channel::socket`).
 
 use linux_raw_sys::general as linux;
 use linux_raw_sys::net;
@@ -9,15 +9,16 @@ use super::file::user::{UserBuffers, vector};
 use super::user_ptr::UserPtr;
 use crate::arch::uaccess::{copy_from_user, copy_to_user};
 use crate::errno::{Errno, Result};
+use crate::fs;
+use crate::fs::channel::pipe;
+use crate::fs::channel::socket::address::{Address, Family};
+use crate::fs::channel::socket::{Shutdown, Socket};
 use crate::fs::environment::Environment;
 use crate::fs::file::{OpenFile, Target};
 use crate::fs::kernel::Kernel;
-use crate::fs::socket::address::{Address, Family};
-use crate::fs::socket::{Shutdown, Socket};
 use crate::fs::span::Span;
 use crate::fs::transfer::Transfer;
 use crate::fs::tree::{Inode, Kind};
-use crate::fs::{self, pipe};
 use crate::proc::current_files;
 use crate::util::Ref;
 

@@ -5,7 +5,7 @@ use linux_raw_sys::general as raw;
 use super::user_ptr::UserPtr;
 use crate::arch::{self, uaccess};
 use crate::errno::{Errno, Result};
-use crate::fs::fd::FD_LIMIT;
+use crate::fs::file::fd::FD_LIMIT;
 use crate::proc;
 
 /// getuid and its kin: everybody is root.

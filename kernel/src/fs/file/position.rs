@@ -4,11 +4,11 @@ use linux_raw_sys::general as linux;
 
 use super::{OpenFile, Target};
 use crate::errno::{Errno, Result};
-use crate::fs::device::Device;
 use crate::fs::environment::Processes;
-use crate::fs::node::Node;
-use crate::fs::readdir::{Position, RECORD_LIMIT};
+use crate::fs::file::device::Device;
 use crate::fs::tree::Tree;
+use crate::fs::tree::node::Node;
+use crate::fs::tree::readdir::{Position, RECORD_LIMIT};
 
 impl OpenFile {
     /// Whether it has a position.

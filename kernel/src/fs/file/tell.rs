@@ -6,8 +6,8 @@ use linux_raw_sys::general as linux;
 
 use super::{OpenFile, Target};
 use crate::errno::Result;
-use crate::fs::stat::Attributes;
-use crate::fs::text::{Text, written};
+use crate::fs::generated::text::{Text, written};
+use crate::fs::tree::stat::Attributes;
 use crate::fs::tree::{Mount, Tree};
 
 impl OpenFile {

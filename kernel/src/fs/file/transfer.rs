@@ -2,12 +2,13 @@
 
 use super::{OpenFile, Target};
 use crate::errno::{Errno, Result};
-use crate::fs::device::Device;
 use crate::fs::environment::Environment;
+use crate::fs::file::device::Device;
+use crate::fs::file::regular;
 use crate::fs::generated::Generated;
-use crate::fs::text::Text;
+use crate::fs::generated::text::Text;
+use crate::fs::generated::{pagemap, sysfs};
 use crate::fs::transfer::{Transfer, moved};
-use crate::fs::{pagemap, regular, sysfs};
 use crate::util::Ref;
 
 impl OpenFile {

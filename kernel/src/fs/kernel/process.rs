@@ -5,16 +5,16 @@ use core::fmt::Write;
 
 use paging::PAGE_SIZE;
 
-use super::super::constants::{MOUNTINFO, MOUNTS};
-use super::super::fd::FD_LIMIT;
-use super::super::generated::ProcessFile;
-use super::super::node::Node;
-use super::super::proc_pid::{self, Limit, Stat};
-use super::super::procfs::{self, Mapping, Status};
-use super::super::smaps::{self, Area};
-use super::super::text::{Text, written};
 use super::kib;
 use crate::errno::{Errno, Result};
+use crate::fs::file::fd::FD_LIMIT;
+use crate::fs::generated::ProcessFile;
+use crate::fs::generated::proc_pid::{self, Limit, Stat};
+use crate::fs::generated::procfs::{self, Mapping, Status};
+use crate::fs::generated::smaps::{self, Area};
+use crate::fs::generated::text::{Text, written};
+use crate::fs::tree::constants::{MOUNTINFO, MOUNTS};
+use crate::fs::tree::node::Node;
 use crate::mm::smaps::Mapped;
 use crate::mm::{AddressSpace, Backing, Object, Prot, Vma, VmaFlags};
 use crate::proc::{self, Process};

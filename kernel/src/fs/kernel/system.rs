@@ -2,10 +2,10 @@
 
 use paging::Event;
 
-use super::super::proc_system::{self, Memory};
-use super::super::text::Text;
 use super::kib;
 use crate::errno::Result;
+use crate::fs::generated::proc_system::{self, Memory};
+use crate::fs::generated::text::Text;
 use crate::{arch, proc};
 
 /// `/proc/meminfo`.

@@ -7,7 +7,7 @@ use crate::errno::{Errno, Result};
 use crate::fs::environment::Environment;
 use crate::fs::file::{OpenFile, Target};
 use crate::fs::kernel::Kernel;
-use crate::fs::open::new_file;
+use crate::fs::tree::open::new_file;
 use crate::fs::{self, Node};
 use crate::proc::current_files;
 use crate::util::Ref;

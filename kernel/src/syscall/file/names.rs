@@ -9,7 +9,7 @@ use crate::fs;
 use crate::fs::bytes::Bytes;
 use crate::fs::environment::Environment;
 use crate::fs::kernel::Kernel;
-use crate::fs::open::new_file;
+use crate::fs::tree::open::new_file;
 use crate::fs::tree::{Inode, Kind, Tree};
 use crate::proc::current_files;
 

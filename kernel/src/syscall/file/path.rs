@@ -8,14 +8,14 @@ use crate::arch::uaccess::copy_to_user;
 use crate::errno::{Errno, Result};
 use crate::fs;
 use crate::fs::kernel::Kernel;
-use crate::fs::open::open;
+use crate::fs::tree::open::open;
 use crate::proc::current_files;
 use crate::util::Ref;
 
 /// `openat(dirfd, path, flags, mode)`.
 ///
 /// # Errors
-/// As open(2); see [`fs::open::open`]. `EMFILE`, `EFAULT`, `ENAMETOOLONG`, `EBADF`.
+/// As open(2); see [`fs::tree::open::open`]. `EMFILE`, `EFAULT`, `ENAMETOOLONG`, `EBADF`.
 pub fn openat(args: &[u64; 6]) -> Result<usize> {
     let (path, flags) = (user::path(args[1])?, args[2] as u32);
     let start = Start::new(args[0], &path)?;

@@ -5,8 +5,8 @@ use linux_raw_sys::general as linux;
 use super::{file, start};
 use crate::errno::{Errno, Result};
 use crate::fs;
+use crate::fs::file::regular;
 use crate::fs::kernel::Kernel;
-use crate::fs::regular;
 use crate::mm::object_io::SIZE_LIMIT;
 
 fn size(arg: u64) -> Result<u64> {

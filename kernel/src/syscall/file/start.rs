@@ -4,11 +4,11 @@ use linux_raw_sys::general as linux;
 
 use super::{file, user};
 use crate::errno::{Errno, Result};
-use crate::fs::change::Spot;
 use crate::fs::environment::Processes;
 use crate::fs::file::OpenFile;
 use crate::fs::kernel::Kernel;
-use crate::fs::walk::{Follow, resolve, walk};
+use crate::fs::tree::change::Spot;
+use crate::fs::tree::walk::{Follow, resolve, walk};
 use crate::fs::{self, Node, Place};
 use crate::proc::current_files;
 use crate::util::Ref;

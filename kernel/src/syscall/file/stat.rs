@@ -7,8 +7,8 @@ use crate::arch::uaccess::copy_to_user;
 use crate::errno::{Errno, Result};
 use crate::fs;
 use crate::fs::kernel::Kernel;
-use crate::fs::stat::Attributes;
 use crate::fs::tree::Mount;
+use crate::fs::tree::stat::Attributes;
 
 /// `fstat(fd, stat)`.
 ///
@@ -81,13 +81,13 @@ pub fn fstatfs(args: &[u64; 6]) -> Result<usize> {
 
 fn put_statfs(at: u64, attributes: &Attributes) -> Result<usize> {
     let bytes = if attributes.mount == Mount::Proc as u32 {
-        fs::stat::statfs(linux::PROC_SUPER_MAGIC, (0, 0))
+        fs::tree::stat::statfs(linux::PROC_SUPER_MAGIC, (0, 0))
     } else if attributes.mount == Mount::Sys as u32 {
-        fs::stat::statfs(linux::SYSFS_MAGIC, (0, 0))
+        fs::tree::stat::statfs(linux::SYSFS_MAGIC, (0, 0))
     } else {
         let (limit, used) = fs::root()?.lock().share();
         let free = limit.saturating_sub(used).min(Kernel.free_pages());
-        fs::stat::statfs(linux::TMPFS_MAGIC, (limit, free))
+        fs::tree::stat::statfs(linux::TMPFS_MAGIC, (limit, free))
     };
     copy_to_user(at as usize, &bytes)?;
     Ok(0)

@@ -1,0 +1,261 @@
+//! What a process has of the file system: its descriptors, its working directory, its umask and its program.
+//!
+//! The table itself has no lock; its owner keeps it in one (`proc`: `Process::files`). What its methods give back must be
+//! dropped outside of that: closing the last descriptor of a file locks the tree, inside of whose lock this one may be
+//! taken, and that of a pipe's end wakes waiters.
+
+use alloc::vec::Vec;
+
+use linux_raw_sys::general::O_RDWR;
+
+use crate::errno::{Errno, Result};
+use crate::fs::bytes::Bytes;
+use crate::fs::file::device::Device;
+use crate::fs::file::{OpenFile, Target};
+use crate::fs::tree::CONSOLE;
+use crate::fs::tree::node::Node;
+use crate::fs::tree::place::Place;
+use crate::util::Ref;
+
+/// Descriptors are 0 to this, exclusive.
+pub const FD_LIMIT: usize = 1024;
+
+#[derive(Clone)]
+struct Slot {
+    file: Ref<OpenFile>,
+    close_on_exec: bool,
+}
+
+/// A program that is executed, for `/proc`.
+pub struct Executed {
+    /// Its file.
+    pub file: Ref<Place>,
+    /// Its arguments, each with a NUL behind it, or the first bytes of them.
+    pub arguments: Bytes,
+}
+
+/// Descriptors (0-based, below [`FD_LIMIT`]) and the open file descriptions they stand for.
+pub struct FdTable {
+    /// As long as the highest descriptor ever used requires.
+    slots: Vec<Option<Slot>>,
+    /// The working directory; none: the root.
+    cwd: Option<Ref<Place>>,
+    /// What is executed; none before the first exec.
+    program: Option<Ref<Executed>>,
+    /// Permission bits that files are created without.
+    umask: u32,
+}
+
+/// The umask that a system begins with.
+const FIRST_UMASK: u32 = 0o022;
+
+impl Default for FdTable {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl FdTable {
+    /// No descriptors, nothing allocated.
+    pub const fn new() -> Self {
+        FdTable { slots: Vec::new(), cwd: None, program: None, umask: FIRST_UMASK }
+    }
+
+    /// Descriptors 0, 1 and 2 on one description of the console, as PID 1 has them.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn with_console() -> Result<Self> {
+        let console = Target::Device(Place::permanent(Node::Inode(CONSOLE)), Device::Console);
+        let file = Ref::try_new(OpenFile::new(console, O_RDWR))?;
+        let mut table = FdTable::new();
+        for _ in 0..3 {
+            table.insert(file.clone(), false, 0)?;
+        }
+        Ok(table)
+    }
+
+    /// The same descriptors on the same descriptions, for a child.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn fork(&self) -> Result<Self> {
+        let mut slots = Vec::new();
+        slots.try_reserve_exact(self.slots.len())?;
+        slots.extend(self.slots.iter().cloned());
+        Ok(FdTable { slots, cwd: self.cwd.clone(), program: self.program.clone(), umask: self.umask })
+    }
+
+    /// Closes one of the descriptors that do not survive an exec; returns what it stood for, `None` when all are closed.
+    pub fn close_on_exec(&mut self) -> Option<Ref<OpenFile>> {
+        let marked = |slot: &&mut Option<Slot>| slot.as_ref().is_some_and(|slot| slot.close_on_exec);
+        self.slots.iter_mut().find(marked)?.take().map(|slot| slot.file)
+    }
+
+    /// The lowest descriptor in use from `from` on.
+    pub fn next(&self, from: usize) -> Option<usize> {
+        (from..self.slots.len()).find(|fd| self.slots[*fd].is_some())
+    }
+
+    /// The working directory; none: the root.
+    pub fn cwd(&self) -> Option<&Ref<Place>> {
+        self.cwd.as_ref()
+    }
+
+    /// Changes the working directory; returns the one before.
+    pub fn set_cwd(&mut self, dir: Ref<Place>) -> Option<Ref<Place>> {
+        self.cwd.replace(dir)
+    }
+
+    /// What is executed.
+    pub fn program(&self) -> Option<&Ref<Executed>> {
+        self.program.as_ref()
+    }
+
+    /// Notes what is executed now; returns what was before.
+    pub fn set_program(&mut self, program: Ref<Executed>) -> Option<Ref<Executed>> {
+        self.program.replace(program)
+    }
+
+    /// Permission bits that files are created without.
+    pub fn umask(&self) -> u32 {
+        self.umask
+    }
+
+    /// Changes the umask; returns the one before.
+    pub fn set_umask(&mut self, umask: u32) -> u32 {
+        core::mem::replace(&mut self.umask, umask & 0o777)
+    }
+
+    /// What a descriptor stands for, without keeping it open.
+    pub fn peek(&self, fd: usize) -> Option<&OpenFile> {
+        Some(&self.slots.get(fd)?.as_ref()?.file)
+    }
+
+    /// What a descriptor stands for.
+    ///
+    /// # Errors
+    /// `EBADF`.
+    pub fn get(&self, fd: usize) -> Result<Ref<OpenFile>> {
+        Ok(self.slot(fd)?.file.clone())
+    }
+
+    /// Gives a description the lowest free descriptor from `from` on.
+    ///
+    /// # Errors
+    /// `EMFILE`: none is free; `ENOMEM`.
+    pub fn insert(&mut self, file: Ref<OpenFile>, close_on_exec: bool, from: usize) -> Result<usize> {
+        let is_free = |fd: &usize| self.slots.get(*fd).is_none_or(|slot| slot.is_none());
+        let fd = (from..FD_LIMIT).find(is_free).ok_or(Errno::EMFILE)?;
+        self.replace(fd, file, close_on_exec)?;
+        Ok(fd)
+    }
+
+    /// Gives a description this descriptor; returns what had it.
+    ///
+    /// # Errors
+    /// `EBADF`: not below [`FD_LIMIT`]; `ENOMEM`. Nothing is closed then.
+    pub fn replace(
+        &mut self,
+        fd: usize,
+        file: Ref<OpenFile>,
+        close_on_exec: bool,
+    ) -> Result<Option<Ref<OpenFile>>> {
+        if fd >= FD_LIMIT {
+            return Err(Errno::EBADF);
+        }
+        if fd >= self.slots.len() {
+            self.slots.try_reserve(fd + 1 - self.slots.len())?;
+            self.slots.resize_with(fd + 1, || None);
+        }
+        let old = self.slots[fd].replace(Slot { file, close_on_exec });
+        Ok(old.map(|slot| slot.file))
+    }
+
+    /// Frees a descriptor; returns what it stood for.
+    ///
+    /// # Errors
+    /// `EBADF`.
+    pub fn close(&mut self, fd: usize) -> Result<Ref<OpenFile>> {
+        let slot = self.slots.get_mut(fd).and_then(Option::take);
+        slot.map(|slot| slot.file).ok_or(Errno::EBADF)
+    }
+
+    /// Whether a descriptor is closed by an exec.
+    ///
+    /// # Errors
+    /// `EBADF`.
+    pub fn is_close_on_exec(&self, fd: usize) -> Result<bool> {
+        Ok(self.slot(fd)?.close_on_exec)
+    }
+
+    /// Sets whether a descriptor is closed by an exec.
+    ///
+    /// # Errors
+    /// `EBADF`.
+    pub fn set_close_on_exec(&mut self, fd: usize, close_on_exec: bool) -> Result<()> {
+        let slot = self.slots.get_mut(fd).and_then(Option::as_mut).ok_or(Errno::EBADF)?;
+        slot.close_on_exec = close_on_exec;
+        Ok(())
+    }
+
+    fn slot(&self, fd: usize) -> Result<&Slot> {
+        self.slots.get(fd).and_then(Option::as_ref).ok_or(Errno::EBADF)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_free_descriptor_is_used() {
+        let mut table = FdTable::with_console().unwrap();
+        let file = table.get(0).unwrap();
+        assert!(Ref::ptr_eq(&file, &table.get(2).unwrap()));
+        assert_eq!(table.insert(file.clone(), false, 0), Ok(3));
+        assert!(Ref::ptr_eq(&table.close(1).unwrap(), &file));
+        assert_eq!(table.get(1).err(), Some(Errno::EBADF));
+        assert_eq!(table.close(1).err(), Some(Errno::EBADF));
+        assert_eq!(table.insert(file.clone(), false, 2), Ok(4));
+        assert_eq!(table.insert(file, false, 0), Ok(1));
+    }
+
+    #[test]
+    fn descriptors_run_out_at_the_limit() {
+        let mut table = FdTable::with_console().unwrap();
+        let file = table.get(0).unwrap();
+        for fd in 3..FD_LIMIT {
+            assert_eq!(table.insert(file.clone(), false, 0), Ok(fd));
+        }
+        assert_eq!(table.insert(file.clone(), false, 0), Err(Errno::EMFILE));
+        assert_eq!(table.insert(file.clone(), false, usize::MAX), Err(Errno::EMFILE));
+        assert_eq!(table.replace(FD_LIMIT, file.clone(), false).err(), Some(Errno::EBADF));
+        assert_eq!(table.get(usize::MAX).err(), Some(Errno::EBADF));
+        assert!(table.replace(200, file, false).unwrap().is_some());
+    }
+
+    #[test]
+    fn exec_closes_what_is_marked_in_its_own_table_only() {
+        let mut parent = FdTable::with_console().unwrap();
+        let file = parent.get(0).unwrap();
+        assert!(parent.replace(9, file, true).unwrap().is_none());
+        parent.set_close_on_exec(0, true).unwrap();
+        assert_eq!(parent.set_close_on_exec(7, true), Err(Errno::EBADF));
+        let mut child = parent.fork().unwrap();
+        let mut closed = 0;
+        while child.close_on_exec().is_some() {
+            closed += 1;
+        }
+        assert_eq!(closed, 2);
+        assert_eq!((child.next(0), child.next(2), child.next(3)), (Some(1), Some(2), None));
+        assert_eq!(child.get(0).err(), Some(Errno::EBADF));
+        assert_eq!(child.get(9).err(), Some(Errno::EBADF));
+        assert_eq!(child.is_close_on_exec(1), Ok(false));
+        assert!(parent.get(9).is_ok());
+        assert_eq!(parent.is_close_on_exec(9), Ok(true));
+        drop(core::mem::take(&mut parent));
+        assert_eq!(parent.get(1).err(), Some(Errno::EBADF));
+        assert!(child.get(1).is_ok());
+    }
+}

@@ -1,0 +1,117 @@
+//! The texts of `/proc` about the system as a whole, formatted as Linux does it (proc(5)). Pure.
+
+use core::fmt::Write;
+
+use crate::errno::Result;
+use crate::fs::generated::proc_pid::TICK_NS;
+use crate::fs::generated::text::{Text, written};
+
+/// Memory, in KiB.
+#[derive(Clone, Copy, Default)]
+pub struct Memory {
+    /// All that the kernel manages.
+    pub total: u64,
+    /// What nothing uses.
+    pub free: u64,
+    /// What files and shared memory have.
+    pub cached: u64,
+    /// Translation tables of processes.
+    pub tables: u64,
+    /// Anonymous memory that processes have mapped.
+    pub anon: u64,
+    /// All swap, and what of it is free.
+    pub swap: (u64, u64),
+    /// What may be promised where that is limited, and what has been.
+    pub commit: (u64, u64),
+    /// The kernel's heap: in use, and mapped.
+    pub heap: (u64, u64),
+    /// Kernel stacks, in use or kept for reuse.
+    pub stacks: u64,
+}
+
+/// `meminfo`. Files are memory, so what they have is shared memory as well as a cache, and none of it can be had back. What
+/// the heap has mapped and does not use (`SReclaimable`) is for the kernel's next requests.
+///
+/// # Errors
+/// `ENOMEM`, as for all functions here.
+pub fn meminfo(out: &mut Text, memory: &Memory) -> Result<()> {
+    let Memory { total, free, cached, tables, anon, swap, commit, heap, stacks } = *memory;
+    let lines = [
+        ("MemTotal:", total),
+        ("MemFree:", free),
+        ("MemAvailable:", free),
+        ("Buffers:", 0),
+        ("Cached:", cached),
+        ("SwapCached:", 0),
+        ("Active:", anon),
+        ("Inactive:", cached),
+        ("SwapTotal:", swap.0),
+        ("SwapFree:", swap.1),
+        ("Dirty:", 0),
+        ("Writeback:", 0),
+        ("AnonPages:", anon),
+        ("Shmem:", cached),
+        ("Slab:", heap.1),
+        ("SReclaimable:", heap.1.saturating_sub(heap.0)),
+        ("SUnreclaim:", heap.0),
+        ("KernelStack:", stacks),
+        ("PageTables:", tables),
+        ("CommitLimit:", commit.0),
+        ("Committed_AS:", commit.1),
+    ];
+    lines.into_iter().try_for_each(|(name, kib)| written(writeln!(out, "{name:<16}{kib:>8} kB")))
+}
+
+/// `stat`: how the CPU's time was spent since boot, and how many processes there were and are.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn stat(out: &mut Text, (up_ns, idle_ns): (u64, u64), forks: u64, running: u64) -> Result<()> {
+    let (busy, idle) = (up_ns.saturating_sub(idle_ns) / TICK_NS, idle_ns / TICK_NS);
+    for cpu in ["cpu ", "cpu0"] {
+        written(writeln!(out, "{cpu} {busy} 0 0 {idle} 0 0 0 0 0 0"))?;
+    }
+    written(writeln!(out, "intr 0\nctxt 0\nbtime 0\nprocesses {forks}"))?;
+    written(writeln!(out, "procs_running {running}\nprocs_blocked 0"))
+}
+
+/// `loadavg`: no averages are kept, so what is running now stands for all three.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn loadavg(out: &mut Text, running: u64, processes: u64, last: u32) -> Result<()> {
+    written(writeln!(out, "{running}.00 {running}.00 {running}.00 {running}/{processes} {last}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::generated::text::text;
+
+    #[test]
+    fn lines_are_as_programs_expect_them() {
+        let memory = Memory {
+            total: 524_288,
+            free: 1024,
+            cached: 77,
+            swap: (64, 3),
+            heap: (40, 64),
+            commit: (500, 6),
+            ..Memory::default()
+        };
+        let info = text(|out| meminfo(out, &memory));
+        assert!(info.starts_with("MemTotal:         524288 kB\nMemFree:            1024 kB\n"), "{info}");
+        assert!(
+            info.contains("Shmem:                77 kB\n") && info.contains("SwapFree:              3 kB\n")
+        );
+        assert!(info.contains(
+            "Slab:                 64 kB\nSReclaimable:         24 kB\nSUnreclaim:           40 kB\n"
+        ));
+        assert!(info.contains("CommitLimit:         500 kB\nCommitted_AS:          6 kB\n"), "{info}");
+        let time = (30 * TICK_NS, 10 * TICK_NS);
+        let stat = text(|out| stat(out, time, 9, 2));
+        assert!(stat.starts_with("cpu  20 0 0 10 0 0 0 0 0 0\ncpu0 20 0 0 10 "), "{stat}");
+        assert!(stat.contains("\nprocesses 9\nprocs_running 2\n"));
+        assert_eq!(text(|out| loadavg(out, 1, 7, 42)), "1.00 1.00 1.00 1/7 42\n");
+    }
+}

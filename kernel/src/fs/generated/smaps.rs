@@ -1,0 +1,150 @@
+//! The text of `/proc/<pid>/smaps` and `smaps_rollup`, formatted as Linux does it (proc(5), Documentation/filesystems/
+//! proc.rst), with one line of ours: `ContpteMapped`, what is mapped by folded contpte blocks. Pure: what it tells
+//! comes in as arguments.
+
+use core::fmt::Write;
+
+use crate::errno::Result;
+use crate::fs::generated::text::{Text, written};
+use crate::mm::smaps::Mapped;
+use crate::mm::{Prot, VmaFlags};
+
+/// Bytes in a page, in KiB.
+const PAGE_KIB: u64 = paging::PAGE_SIZE / 1024;
+
+/// What the lines of a VMA say besides what is mapped.
+pub struct Area {
+    /// Its size in KiB.
+    pub kib: u64,
+    /// Whether its memory gets folios of more than a page.
+    pub large_folios: bool,
+    /// What is permitted.
+    pub prot: Prot,
+    /// Its properties.
+    pub flags: VmaFlags,
+}
+
+fn line(out: &mut Text, name: &str, kib: u64) -> Result<()> {
+    written(writeln!(out, "{name:<15} {kib:>8} kB"))
+}
+
+/// The lines behind a VMA's own.
+///
+/// # Errors
+/// `ENOMEM`, as for all functions here.
+pub fn area(out: &mut Text, area: &Area, mapped: &Mapped) -> Result<()> {
+    line(out, "Size:", area.kib)?;
+    line(out, "KernelPageSize:", PAGE_KIB)?;
+    line(out, "MMUPageSize:", PAGE_KIB)?;
+    sums(out, mapped)?;
+    written(writeln!(out, "THPeligible:    {:>8}", u8::from(area.large_folios)))?;
+    out.push(b"VmFlags: ")?;
+    let permits = |prot| area.prot.contains(prot);
+    let flag = |flag| area.flags.contains(flag);
+    let names = [
+        (permits(Prot::READ), "rd"),
+        (permits(Prot::WRITE), "wr"),
+        (permits(Prot::EXEC), "ex"),
+        (flag(VmaFlags::SHARED), "sh"),
+        // All may be permitted later, whatever is now.
+        (true, "mr"),
+        (true, "mw"),
+        (true, "me"),
+        (flag(VmaFlags::GROWS_DOWN) || flag(VmaFlags::STACK), "gd"),
+        (flag(VmaFlags::LOCKED), "lo"),
+        (flag(VmaFlags::DONTFORK), "dc"),
+        (flag(VmaFlags::WIPEONFORK), "wf"),
+        (flag(VmaFlags::HUGEPAGE), "hg"),
+        (flag(VmaFlags::NOHUGEPAGE), "nh"),
+    ];
+    for (_, name) in names.into_iter().filter(|(set, _)| *set) {
+        written(write!(out, "{name} "))?;
+    }
+    out.push(b"\n")
+}
+
+/// All VMAs of a process together, `start` to `end`.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn rollup(out: &mut Text, (start, end): (u64, u64), mapped: &Mapped, tables_kib: u64) -> Result<()> {
+    let column = out.bytes().len();
+    written(write!(out, "{start:08x}-{end:08x} ---p 00000000 00:00 0 "))?;
+    let gap = crate::fs::generated::procfs::NAME_COLUMN.saturating_sub(out.bytes().len() - column);
+    written(writeln!(out, "{:gap$}[rollup]", ""))?;
+    sums(out, mapped)?;
+    line(out, "PageTables:", tables_kib)
+}
+
+fn sums(out: &mut Text, mapped: &Mapped) -> Result<()> {
+    let kib = |pages: u64| pages * PAGE_KIB;
+    let lines = [
+        ("Rss:", kib(mapped.rss)),
+        ("Pss:", mapped.pss_bytes / 1024),
+        ("Pss_Dirty:", mapped.pss_dirty_bytes / 1024),
+        ("Shared_Clean:", kib(mapped.shared_clean)),
+        ("Shared_Dirty:", kib(mapped.shared_dirty)),
+        ("Private_Clean:", kib(mapped.private_clean)),
+        ("Private_Dirty:", kib(mapped.private_dirty)),
+        ("Referenced:", kib(mapped.referenced)),
+        ("Anonymous:", kib(mapped.anonymous)),
+        ("LazyFree:", 0),
+        ("AnonHugePages:", kib(mapped.anon_pmd)),
+        ("ContpteMapped:", kib(mapped.contpte)),
+        ("ShmemPmdMapped:", 0),
+        ("FilePmdMapped:", 0),
+        ("Swap:", kib(mapped.swap)),
+        ("Locked:", mapped.locked_bytes / 1024),
+    ];
+    lines.into_iter().try_for_each(|(name, kib)| line(out, name, kib))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::generated::text::Text;
+    use std::string::String;
+
+    fn text(fill: impl FnOnce(&mut Text) -> Result<()>) -> String {
+        let mut out = Text::new();
+        fill(&mut out).unwrap();
+        String::from_utf8(out.bytes().to_vec()).unwrap()
+    }
+
+    fn mapped() -> Mapped {
+        Mapped {
+            rss: 32,
+            pss_bytes: 16 << 12,
+            contpte: 16,
+            anonymous: 32,
+            shared_dirty: 32,
+            ..Mapped::default()
+        }
+    }
+
+    #[test]
+    fn an_area_reads_as_on_linux() {
+        let flags = VmaFlags::HUGEPAGE | VmaFlags::DONTFORK;
+        let rw = Area { kib: 256, large_folios: true, prot: Prot::READ | Prot::WRITE, flags };
+        let text = text(|out| area(out, &rw, &mapped()));
+        assert!(text.starts_with("Size:                256 kB\nKernelPageSize:"), "{text}");
+        let pages = format!("Rss:            {:>8} kB\nPss:            {:>8} kB\n", 32 * PAGE_KIB, 64);
+        assert!(text.contains(&pages), "{text}");
+        assert!(text.contains(&format!("ContpteMapped:  {:>8} kB\n", 16 * PAGE_KIB)), "{text}");
+        assert!(text.ends_with("THPeligible:           1\nVmFlags: rd wr mr mw me dc hg \n"), "{text}");
+        // Every line but the last two: a name, a number, a unit.
+        let lines: std::vec::Vec<_> = text.lines().collect();
+        assert!(
+            lines[..lines.len() - 2].iter().all(|line| line.len() == 27 && line.ends_with(" kB")),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_rollup_begins_with_its_range() {
+        let text = text(|out| rollup(out, (0x40_0000, 0xffff_0000_0000), &mapped(), 12));
+        let header = format!("{:<73}[rollup]", "00400000-ffff00000000 ---p 00000000 00:00 0 ");
+        assert_eq!(text.lines().next(), Some(header.as_str()));
+        assert!(text.contains("Shared_Dirty:") && text.ends_with("PageTables:           12 kB\n"), "{text}");
+    }
+}

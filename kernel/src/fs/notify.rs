@@ -1,0 +1,7 @@
+//! Files without bytes of their own, which tell that something happened: events, timers, the end of a process, and
+//! epoll, which tells of other files.
+
+pub mod epoll;
+pub mod event;
+pub mod pidfd;
+pub mod timer;
