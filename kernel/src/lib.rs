@@ -23,6 +23,7 @@ mod size_classes;
 pub mod symbols;
 pub mod syscall;
 pub mod tty;
+pub mod userfault;
 pub mod util;
 
 #[cfg(target_os = "none")]

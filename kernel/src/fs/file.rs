@@ -19,7 +19,7 @@ mod position;
 pub mod regular;
 mod tell;
 mod transfer;
-pub(in crate::fs) mod wait;
+pub(crate) mod wait;
 
 pub(super) use transfer::BREATH_BYTES;
 
@@ -35,6 +35,7 @@ use crate::fs::notify::epoll::Epoll;
 use crate::fs::notify::event::Event;
 use crate::fs::notify::pidfd::Pidfd;
 use crate::fs::notify::timer::Timer;
+use crate::fs::notify::userfault::Userfault;
 use crate::fs::tree::contents::Contents;
 use crate::fs::tree::node::Node;
 use crate::fs::tree::place::Place;
@@ -71,6 +72,8 @@ pub enum Target {
     Epoll(Epoll),
     /// A process, to wait for its end.
     Pidfd(Pidfd),
+    /// Faults to be resolved.
+    Userfault(Userfault),
 }
 
 impl Target {

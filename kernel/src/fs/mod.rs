@@ -14,7 +14,7 @@
 //!
 //! - [`tree`]: what has a name, and what is done by name.
 //! - [`file`]: what a descriptor stands for, and the descriptors.
-//! - [`channel`]: pipes and sockets. [`notify`]: epoll, events, timers, pidfds.
+//! - [`channel`]: pipes and sockets. [`notify`]: epoll, events, timers, pidfds, faults.
 //! - [`generated`]: the files of `/proc` and `/sys`, and what is written in them.
 //! - [`initramfs`]: the archive it all begins with.
 

@@ -30,6 +30,7 @@ use super::machine::Machine;
 use super::pmd::{PMD_ORDER, PMD_PAGES};
 use super::policy::BLOCK_ORDER;
 use super::space::AddressSpace;
+use super::uffd::SINGLE;
 use super::vma::{Vma, VmaFlags};
 use crate::errno::{Errno, Result};
 
@@ -46,15 +47,16 @@ impl AddressSpace {
     /// lack of memory.
     ///
     /// # Errors
-    /// Of the last stretch that failed: `EINVAL`: not private anonymous memory, MADV_NOHUGEPAGE, no whole block in the
+    /// Of the last stretch that failed: `EINVAL`: not private anonymous memory, MADV_NOHUGEPAGE, missing pages a monitor's, no whole block in the
     /// range, or nothing mapped there. `EAGAIN`: a page is referred to by others. `ENOMEM`: no memory for a folio.
     pub(super) fn collapse<M: Machine>(&mut self, mm: &Mm<M>, start: VirtAddr, end: VirtAddr) -> Result<()> {
+        self.forget_closed_monitors(mm);
         let mut at = start;
         while at < end {
             let Some(vma) = self.vmas.get(self.vmas.index_at(at)).filter(|vma| vma.start < end) else {
                 break;
             };
-            if !vma.is_private_anon() || vma.flags.contains(VmaFlags::NOHUGEPAGE) {
+            if !vma.is_private_anon() || vma.flags.intersects(SINGLE.union(VmaFlags::NOHUGEPAGE)) {
                 return Err(Errno::EINVAL);
             }
             let (from, to) = (vma.start.max(at), vma.end.min(end));

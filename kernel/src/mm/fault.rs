@@ -35,8 +35,12 @@ pub enum FaultError {
     AccErr,
     /// The object has no page there (SIGBUS).
     Bus,
-    /// A monitor wants to hear of the write first (SIGBUS, as there is no way to have one yet).
+    /// A monitor is to hear of the write first; without one, SIGBUS.
     UffdWp,
+    /// A monitor is to make the page.
+    UffdMissing,
+    /// A monitor is to let the page of shared memory be mapped.
+    UffdMinor,
     /// Memory is exhausted.
     Oom,
 }
@@ -46,7 +50,8 @@ impl FaultError {
     pub const fn to_errno(self) -> Errno {
         match self {
             FaultError::MapErr | FaultError::Oom => Errno::ENOMEM,
-            FaultError::AccErr | FaultError::Bus | FaultError::UffdWp => Errno::EFAULT,
+            FaultError::AccErr | FaultError::Bus => Errno::EFAULT,
+            FaultError::UffdWp | FaultError::UffdMissing | FaultError::UffdMinor => Errno::EFAULT,
         }
     }
 }
@@ -92,12 +97,14 @@ impl AddressSpace {
             return Err(FaultError::AccErr);
         }
         let (write, anon) = (access == Access::Write, vma.is_private_anon());
-        let tracked = vma.flags.contains(VmaFlags::SOFT_DIRTY);
+        let (tracked, heard) = (vma.flags.contains(VmaFlags::SOFT_DIRTY), vma.hears_of_absence());
         let Some((at, table)) = self.pte_for_fault(mm, index, va, write)? else { return Ok(()) };
         let pte = ptep_get_raw(&mm.machine, at);
         if !pte.is_present() {
             if !pte.is_none() {
                 self.nonpresent_fault(mm, at, pte, write)
+            } else if heard {
+                self.uffd_absent_fault(mm, index, at, table, write)
             } else if anon {
                 self.anon_fault(mm, index, at, table, write)
             } else {

@@ -68,6 +68,8 @@ pub mod space;
 pub mod stack;
 pub mod stats;
 pub mod swap;
+pub mod uffd;
+pub mod uffd_fill;
 mod uffd_wp;
 pub mod unmap;
 pub mod vma;

@@ -235,6 +235,7 @@ impl AddressSpace {
         if !keep && start < end {
             self.vmas.split_at(start);
             self.vmas.split_at(end);
+            self.wake_monitored(start, end);
             self.vmas.remove(start, end, |vma| release_vma(mm, vma));
             self.unlink_unused(mm, start, end, &mut unmapped);
         }
@@ -255,7 +256,7 @@ impl AddressSpace {
 /// userfaultfd stays behind unless that hears of moves; and all of it counts as written (Linux: VM_SOFTDIRTY).
 fn left_behind(vma: &Vma) -> VmaFlags {
     let place = VmaFlags::HEAP | VmaFlags::STACK | VmaFlags::SOFT_DIRTY;
-    if vma.child_keeps_wp() { place } else { place | VmaFlags::UFFD_WP | VmaFlags::UFFD_EVENTS }
+    if vma.child_keeps_wp() { place } else { place | super::uffd::REGISTERED }
 }
 
 /// Whether it maps frames that nothing would map again at a fault.

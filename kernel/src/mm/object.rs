@@ -23,6 +23,7 @@ use super::Mm;
 use super::folio_stats::FolioEvent;
 use super::frame::{Kind, MAX_ORDER};
 use super::machine::Machine;
+use super::uffd::SINGLE;
 use super::vma::VmaFlags;
 use crate::errno::{Errno, Result};
 use crate::util::Ref;
@@ -242,7 +243,12 @@ impl<M: Machine> Mm<M> {
 
     /// The largest order below `below` that the object's folios may have.
     fn largest_below(&self, object: &Object, below: u8, flags: VmaFlags) -> u8 {
+        // Where a monitor hears of pages that are not there, none comes along with another.
+        if flags.intersects(SINGLE) {
+            return 0;
+        }
         match object.use_ {
+            Use::File if flags.contains(VmaFlags::NOHUGEPAGE) => 0,
             Use::File => FILE_ORDER.min(below - 1),
             Use::Shared => self.shmem_policy.largest_below(below, flags),
         }

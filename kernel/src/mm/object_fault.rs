@@ -123,6 +123,10 @@ impl<M: Machine> Mm<M> {
 
     /// How many entries before `at`, and how many from it on, a fault there looks at.
     fn window(&self, vma: &Vma, at: PteRef, (object, page): (&Object, u64), write: bool) -> (usize, usize) {
+        // A page that is there is the monitor's to let in.
+        if vma.flags.contains(VmaFlags::UFFD_MINOR) {
+            return (0, 1);
+        }
         let Some((pfn, behind)) = self.object_run(object, page, PTES_PER_TABLE) else { return (0, 1) };
         let before = (pfn.get() - self.frames.folio(pfn).head.get()) as usize;
         // A write was asked for one folio only: the others would be taken for written.

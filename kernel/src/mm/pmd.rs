@@ -144,7 +144,11 @@ impl AddressSpace {
         let Some(order) = PMD_ORDER else { return false };
         let Some(vma) = self.vmas.get_mut(index) else { return false };
         let fits = at.va() >= vma.start && at.va().add(PMD_SIZE) <= vma.end;
-        if !fits || !vma.is_private_anon() || mm.policy.largest_below(order + 1, vma.flags) != order {
+        if !fits
+            || !vma.is_private_anon()
+            || vma.hears_of_absence()
+            || mm.policy.largest_below(order + 1, vma.flags) != order
+        {
             return false;
         }
         let Some(head) = mm.alloc_anon_mapped(order, self.owner) else {

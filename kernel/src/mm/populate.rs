@@ -72,7 +72,7 @@ impl AddressSpace {
     /// many. None in memory that does not begin as zeroes, or whose table is not there yet.
     fn map_zeroes<M: Machine>(&self, mm: &Mm<M>, vma: &Vma, at: VirtAddr, limit: VirtAddr) -> usize {
         let Walk::Pte(first) = walk(&mm.machine, self.root, at) else { return 0 };
-        if !vma.is_private_anon() {
+        if !vma.is_private_anon() || vma.hears_of_absence() {
             return 0;
         }
         let zero = vma.pte(mm.zero_page()).mkspecial();

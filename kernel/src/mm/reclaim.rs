@@ -74,7 +74,7 @@ impl AddressSpace {
 
     /// Repeats `attempt` as long as there is something to reclaim and it returns nothing.
     #[cold]
-    fn with_reclaim<M: Machine, T>(
+    pub(super) fn with_reclaim<M: Machine, T>(
         &mut self,
         mm: &Mm<M>,
         mut attempt: impl FnMut(&mut Self) -> Option<T>,

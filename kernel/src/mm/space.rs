@@ -11,6 +11,7 @@ use super::lazyfree::LazyRange;
 use super::machine::Machine;
 use super::pmd::PMD_PAGES;
 use super::release::{CLEARED, Release, Room};
+use super::uffd::Monitors;
 use super::vma::{Backing, Vma, VmaFlags};
 use super::vma_list::VmaList;
 use crate::errno::{Errno, Result};
@@ -42,6 +43,8 @@ pub struct AddressSpace {
     pub(super) reclaim_hand: VirtAddr,
     /// Where lazily freed pages may be.
     pub(super) lazy: LazyRange,
+    /// Who hears of faults in it, by number - 1.
+    pub(super) monitors: Monitors,
     /// What new VMAs are locked as (mlockall): properties of a VMA, none unless they are.
     pub(super) future_lock: VmaFlags,
     /// The first frame of the anonymous folio that was found to be mapped here only, last ([`super::cow`]).
@@ -80,6 +83,7 @@ impl AddressSpace {
             owner: mm.new_owner(),
             reclaim_hand: VirtAddr::new(0),
             lazy: LazyRange::NONE,
+            monitors: Monitors::new(),
             future_lock: VmaFlags::empty(),
             ours: None,
         })

@@ -6,10 +6,10 @@
 //! |---|---|
 //! | present | the bit, write-protected; whole blocks stay folded |
 //! | in swap, or under migration | the bit in that entry; it comes back protected |
-//! | not there yet | a marker: read, the page appears protected; written, the monitor hears of it |
+//! | not there yet | a marker: read, the page appears protected; written, the monitor hears of it; of anonymous memory only if the monitor asked for that (WP_UNPOPULATED) |
 //!
-//! A write to a protected page fails as [`FaultError::UffdWp`]; nothing else about the page changes. There is no file
-//! for monitors yet, so the process gets SIGBUS.
+//! A write to a protected page fails as [`FaultError::UffdWp`]; nothing else about the page changes. Who hears of it is the
+//! monitor of the range ([`uffd`](super::uffd)); without one the process gets SIGBUS.
 //!
 //! fork and mremap drop the protection from what they make, bits and markers, unless the monitor asked to hear of
 //! them ([`VmaFlags::UFFD_EVENTS`]): a page that is protected where nobody listens could never be written.
@@ -17,15 +17,16 @@
 use paging::contpte::{modify_prot_ptes, pte_clear, ptep_get_raw};
 use paging::desc::Marker;
 use paging::flush::Gather;
-use paging::walk::{PteRef, lookup_alloc, tables};
+use paging::walk::{Part, PteRef, lookup_alloc, parts, tables};
 use paging::{Asid, NonPresent, PAGE_SIZE, Pte, VirtAddr};
 
 use super::Mm;
 use super::fault::{FaultError, FaultResult, Table};
 use super::machine::Machine;
 use super::space::{AddressSpace, check_range};
-use super::vma::VmaFlags;
+use super::vma::{Vma, VmaFlags};
 use crate::errno::{Errno, Result};
+use crate::userfault::feature;
 
 impl AddressSpace {
     /// Registers a range for write-protection; nothing is protected yet. With `events` the monitor hears of fork and
@@ -62,7 +63,7 @@ impl AddressSpace {
     /// Protects the pages of a registered range against writes, or ends that. Linux: `UFFDIO_WRITEPROTECT`.
     ///
     /// # Errors
-    /// `EINVAL`: misaligned. `ENOENT`: part of it is not registered. `ENOMEM`: no table for markers; part of the range
+    /// `EINVAL`: misaligned. `ENOENT`: nothing is mapped there, or some of that is not registered. `ENOMEM`: no table for markers; part of the range
     /// may be protected.
     pub fn uffd_writeprotect<M: Machine>(
         &mut self,
@@ -72,9 +73,9 @@ impl AddressSpace {
         protect: bool,
     ) -> Result<()> {
         let (start, end) = check_range(addr, len).map_err(|_| Errno::EINVAL)?;
-        let registered = |vma: &super::Vma| vma.flags.contains(VmaFlags::UFFD_WP);
-        let vmas = &self.vmas.as_slice()[self.vmas.overlapping(start, end)];
-        if !self.vmas.covers(start, end) || !vmas.iter().all(registered) {
+        let registered = |vma: &Vma| vma.flags.contains(VmaFlags::UFFD_WP);
+        let vmas = self.vmas.overlapping(start, end);
+        if vmas.is_empty() || !self.vmas.as_slice()[vmas.clone()].iter().all(registered) {
             return Err(Errno::ENOENT);
         }
         if !protect {
@@ -83,8 +84,13 @@ impl AddressSpace {
         }
         // By the page, so that single ones can be protected and released.
         self.split_blocks_in(mm, start, end)?;
-        let mut flush = Gather::new();
-        let done = self.protect_writes(mm, start, end, &mut flush);
+        let (mut flush, mut done) = (Gather::new(), Ok(()));
+        for vma in &self.vmas.as_slice()[vmas] {
+            done = self.protect_writes(mm, vma, (vma.start.max(start), vma.end.min(end)), &mut flush);
+            if done.is_err() {
+                break;
+            }
+        }
         flush.flush(&mm.machine, self.asid());
         done
     }
@@ -104,38 +110,67 @@ impl AddressSpace {
     fn protect_writes<M: Machine>(
         &self,
         mm: &Mm<M>,
-        start: VirtAddr,
-        end: VirtAddr,
+        vma: &Vma,
+        (start, end): (VirtAddr, VirtAddr),
         flush: &mut Gather,
     ) -> Result<()> {
+        if !self.marks_absent(vma) {
+            for (first, nr) in tables(&mm.machine, self.root, start, end) {
+                self.protect_entries(mm, first, nr, false, flush);
+            }
+            return Ok(());
+        }
         let mut va = start;
         while va < end {
             let first = lookup_alloc(&mm.machine, self.root, va, &mut || mm.alloc_table());
             let first = first.map_err(|_| Errno::ENOMEM)?;
             let nr = first.left_in_table().min(va.pages_to(end));
-            let mut index = 0;
-            while index < nr {
-                let at = first.add(index);
-                let pte = ptep_get_raw(&mm.machine, at);
-                let run = present_run(mm, at, nr - index);
-                if run > 0 {
-                    modify_prot_ptes(&mm.machine, self.asid(), at, run, Pte::mkuffd_wp);
-                    flush.add(at.va(), at.va().add(run as u64 * PAGE_SIZE));
-                } else if pte.is_none() {
-                    mm.set_nonpresent(at, NonPresent::Marker(Marker::UffdWp).encode());
-                } else if !matches!(NonPresent::decode(pte), NonPresent::Marker(_)) {
-                    mm.set_nonpresent(at, pte.mkuffd_wp());
-                }
-                index += run.max(1);
-            }
+            self.protect_entries(mm, first, nr, true, flush);
             va = va.add(nr as u64 * PAGE_SIZE);
         }
         Ok(())
     }
 
-    /// Nothing to flush: the entries stay as strict as they are, and the next write finds out what it may.
-    fn unprotect_writes<M: Machine>(&self, mm: &Mm<M>, start: VirtAddr, end: VirtAddr) {
-        for (first, nr) in tables(&mm.machine, self.root, start, end) {
+    /// Whether pages that `vma` does not map are protected as well: those of files always, anonymous ones if the monitor
+    /// asked for that.
+    fn marks_absent(&self, vma: &Vma) -> bool {
+        let monitor = self.monitor_numbered(vma.monitor());
+        !vma.is_private_anon() || monitor.is_none_or(|monitor| monitor.has(feature::WP_UNPOPULATED))
+    }
+
+    /// Protects the pages of `nr` entries from `first` on; those that are empty too if `absent`.
+    fn protect_entries<M: Machine>(
+        &self,
+        mm: &Mm<M>,
+        first: PteRef,
+        nr: usize,
+        absent: bool,
+        flush: &mut Gather,
+    ) {
+        let mut index = 0;
+        while index < nr {
+            let at = first.add(index);
+            let pte = ptep_get_raw(&mm.machine, at);
+            let run = present_run(mm, at, nr - index);
+            if run > 0 {
+                modify_prot_ptes(&mm.machine, self.asid(), at, run, Pte::mkuffd_wp);
+                flush.add(at.va(), at.va().add(run as u64 * PAGE_SIZE));
+            } else if pte.is_none() {
+                if absent {
+                    mm.set_nonpresent(at, NonPresent::Marker(Marker::UffdWp).encode());
+                }
+            } else if !matches!(NonPresent::decode(pte), NonPresent::Marker(_)) {
+                mm.set_nonpresent(at, pte.mkuffd_wp());
+            }
+            index += run.max(1);
+        }
+    }
+
+    /// Nothing to flush: the entries stay as strict as they are, and the next write finds out what it may. Blocks have no
+    /// protection, or they would have been split.
+    pub(super) fn unprotect_writes<M: Machine>(&self, mm: &Mm<M>, start: VirtAddr, end: VirtAddr) {
+        for part in parts(&mm.machine, self.root, start, end) {
+            let Part::Table(first, nr) = part else { continue };
             let mut index = 0;
             while index < nr {
                 let at = first.add(index);
@@ -160,11 +195,13 @@ impl AddressSpace {
         marker: Pte,
         write: bool,
     ) -> FaultResult {
+        let index = self.vmas.index_at(at.va());
+        let vma = self.vmas.get(index).ok_or(FaultError::MapErr)?;
+        let anon = vma.is_private_anon();
+        self.ask_monitor(mm, vma, at.va())?; // first for the page
         if write {
             return Err(FaultError::UffdWp);
         }
-        let index = self.vmas.index_at(at.va());
-        let anon = self.vmas.get(index).ok_or(FaultError::MapErr)?.is_private_anon();
         pte_clear(&mm.machine, self.asid(), at);
         let mapped = if anon {
             self.anon_fault(mm, index, at, Table::Used, false)

@@ -37,6 +37,9 @@ impl AddressSpace {
         self.split_vmas(mm, start, end)?;
         let mut unmapped = Unmapped::new(mm, self.asid());
         self.zap_blocks(mm, start, end, &mut unmapped);
+        if !self.monitors.is_empty() {
+            self.wake_monitored(start, end);
+        }
         self.vmas.remove(start, end, |vma| release_vma(mm, vma));
         // Whole tables go with what they map; of those that a neighbour needs too, the entries are cleared.
         self.unlink_unused(mm, start, end, &mut unmapped);

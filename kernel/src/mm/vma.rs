@@ -53,6 +53,12 @@ bitflags! {
         const GROWS_DOWN = 1 << 18;
         /// MAP_NORESERVE: it is not counted as promised.
         const NORESERVE = 1 << 20;
+        /// Registered with userfaultfd for pages that are not there.
+        const UFFD_MISSING = 1 << 22;
+        /// Registered with userfaultfd for pages of shared memory that are there and not mapped.
+        const UFFD_MINOR = 1 << 23;
+        /// The number of the monitor it is registered with, from 1 up; 0: none.
+        const UFFD_MONITOR = 0xf << 24;
         /// Writes are tracked: entries without the soft-dirty bit are not writable.
         const SOFT_DIRTY = 1 << 14;
     }

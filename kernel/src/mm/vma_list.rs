@@ -10,7 +10,7 @@ use crate::errno::Result;
 use crate::util::Ref;
 
 /// The properties with which a VMA is another in a child of fork.
-const OTHERS_IN_CHILD: VmaFlags = VmaFlags::UFFD_WP.union(VmaFlags::WIPEONFORK).union(VmaFlags::LOCKED);
+const OTHERS_IN_CHILD: VmaFlags = super::uffd::REGISTERED.union(VmaFlags::WIPEONFORK).union(VmaFlags::LOCKED);
 
 /// A process's VMAs, sorted by address, none overlapping another.
 #[derive(Default)]
@@ -187,7 +187,7 @@ impl VmaList {
             }
             if flags.intersects(OTHERS_IN_CHILD) {
                 if !vma.child_keeps_wp() {
-                    flags -= VmaFlags::UFFD_WP;
+                    flags -= super::uffd::REGISTERED;
                 }
                 if flags.contains(VmaFlags::WIPEONFORK) {
                     flags -= VmaFlags::HAS_ANON;

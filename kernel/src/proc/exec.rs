@@ -248,7 +248,7 @@ fn map(
 fn fault_in(space: &mut AddressSpace, addr: usize) -> Result<()> {
     space.fault(crate::mm(), addr, Access::Write).map_err(|error| match error {
         FaultError::Oom => Errno::ENOMEM,
-        FaultError::MapErr | FaultError::AccErr | FaultError::Bus | FaultError::UffdWp => Errno::ENOEXEC,
+        _ => Errno::ENOEXEC,
     })
 }
 

@@ -11,7 +11,7 @@ use super::process::Process;
 use super::signal::info::{CLD_CONTINUED, CLD_STOPPED, Info};
 use super::signal::{self, status_exited};
 use super::table::{Changes, Found, Which};
-use super::task::{DEAD, TaskRef};
+use super::task::{DEAD, TaskRef, WORK_ENDING};
 use super::{Pid, TABLE, fork, futex, kill, process, sched};
 use crate::arch;
 use crate::errno::{Errno, Result};
@@ -63,6 +63,7 @@ fn clear_tid(me: &Process) {
     let addr = me.clear_child_tid.take();
     let shared = me.task.group().live.load(SeqCst) > 1 || !me.memory.get().is_null();
     if addr != 0 && shared {
+        me.task.request(WORK_ENDING);
         // Linux ignores a bad address as well (kernel/fork.c, mm_release).
         let _ = crate::arch::uaccess::copy_to_user(addr, &0u32.to_ne_bytes());
         let _ = futex::wake(addr, futex::Sharing::Any, 1, u32::MAX);

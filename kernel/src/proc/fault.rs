@@ -6,7 +6,7 @@
 
 use super::signal::info::{BUS_ADRALN, BUS_ADRERR, ILL_ILLOPC, Info, SEGV_ACCERR, SEGV_MAPERR, TRAP_BRKPT};
 use super::signal::{SIGBUS, SIGILL, SIGSEGV, SIGTRAP};
-use super::{deliver, oom, sched};
+use super::{deliver, oom, sched, userfault};
 use crate::arch::{TrapFrame, UserFault, report};
 use crate::mm::{Access, FaultError};
 
@@ -18,7 +18,7 @@ pub fn user_fault(frame: &mut TrapFrame, fault: UserFault) {
         UserFault::Page { addr, access, .. } => {
             return match page_fault(addr, access) {
                 Ok(()) => {}
-                Err(error) => access_failed(frame, addr, error),
+                Err(error) => access_failed(frame, addr, access, error),
             };
         }
         UserFault::Alignment { addr } => (SIGBUS, BUS_ADRALN, addr),
@@ -34,11 +34,17 @@ pub fn user_fault(frame: &mut TrapFrame, fault: UserFault) {
 
 /// A memory access of EL0 to `addr` that is not possible, and why. On return EL0 repeats it, unless there is a signal now.
 #[cold]
-pub fn access_failed(frame: &mut TrapFrame, addr: usize, error: FaultError) {
+pub fn access_failed(frame: &mut TrapFrame, addr: usize, access: Access, error: FaultError) {
     let (signal, code) = match error {
         FaultError::MapErr => (SIGSEGV, SEGV_MAPERR),
         FaultError::AccErr => (SIGSEGV, SEGV_ACCERR),
-        FaultError::Bus | FaultError::UffdWp => (SIGBUS, BUS_ADRERR),
+        FaultError::Bus => (SIGBUS, BUS_ADRERR),
+        FaultError::UffdWp | FaultError::UffdMissing | FaultError::UffdMinor => {
+            if userfault::tell(addr, access, true) {
+                return;
+            }
+            (SIGBUS, BUS_ADRERR)
+        }
         FaultError::Oom => {
             oom::out_of_memory(); // it is repeated, or the process ends, whichever that says
             return;
@@ -79,8 +85,10 @@ pub fn uaccess_fault(addr: usize, write: bool) -> bool {
     if sched::try_current().is_none() {
         return false;
     }
-    match page_fault(addr, if write { Access::Write } else { Access::Read }) {
+    let access = if write { Access::Write } else { Access::Read };
+    match page_fault(addr, access) {
         Ok(()) => true,
+        Err(error) if userfault::is_for_monitor(error).is_some() => userfault::tell(addr, access, false),
         Err(FaultError::Oom) => oom::out_of_memory(),
         Err(_) => false,
     }

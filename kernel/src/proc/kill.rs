@@ -196,6 +196,13 @@ pub(super) fn is_killed(task: &Task) -> bool {
     pending & bit(SIGKILL) != 0 || group.ending().is_some()
 }
 
+/// Whether the thread ends as soon as it stops waiting: it is killed, or others of its process end it. The process table is
+/// locked.
+pub(super) fn is_to_end(_: &Table, task: &Task) -> bool {
+    let executing = task.group().executing.get();
+    is_killed(task) || executing.is_some_and(|thread| thread != task.as_ref())
+}
+
 /// Makes sure that the current process dies on its way to EL0, even if it is the first.
 pub(super) fn doom(me: &Process) {
     me.task.group().end_with(super::signal::status_killed(KILL.signal));

@@ -72,6 +72,8 @@ pub(crate) mod sigcalls;
 #[cfg(target_os = "none")]
 pub(crate) mod trampoline;
 #[cfg(target_os = "none")]
+mod userfault;
+#[cfg(target_os = "none")]
 mod vfork;
 
 pub use comm::Comm;
@@ -123,6 +125,16 @@ mod current {
     /// The number of the process that makes this system call; 0 outside of any.
     pub fn current_pid() -> u32 {
         sched::try_current().map_or(0, |me| me.task.leader().pid().get())
+    }
+
+    /// The number of the process whose memory the thread that makes this system call uses.
+    pub(crate) fn memory_pid() -> u32 {
+        sched::current().home().leader().task.pid().get()
+    }
+
+    /// Whether the thread that makes this system call is to end, and need not go on with it.
+    pub(crate) fn is_to_end() -> bool {
+        super::kill::is_to_end(&super::TABLE.lock(), &sched::current_task())
     }
 
     /// How many threads there are.

@@ -111,11 +111,17 @@ impl Process {
     /// The address space that the thread uses.
     #[inline]
     pub(super) fn space(&self) -> &spin::Mutex<Option<AddressSpace>> {
+        &self.home().mm
+    }
+
+    /// The process whose address space that is.
+    #[inline]
+    pub(super) fn home(&self) -> &Process {
         match self.memory.get() {
-            own if own.is_null() => &self.mm,
+            own if own.is_null() => self,
             // SAFETY: the leader, which outlives its threads, or the process that waits in vfork for this one to use
             // another; it is not freed before.
-            other => unsafe { &(*other).mm },
+            other => unsafe { &*other },
         }
     }
 

@@ -60,6 +60,8 @@ pub(super) const WORK_RESCHED: u32 = 1 << 0;
 pub(super) const WORK_SIGNAL: u32 = 1 << 1;
 /// Work on return to EL0: the timer may have to be set or stopped.
 pub(super) const WORK_RETIME: u32 = 1 << 2;
+/// No work: the thread is ending, and no fault of its is left to a monitor (Linux: PF_EXITING).
+pub(super) const WORK_ENDING: u32 = 1 << 3;
 
 /// What the scheduler knows of a process; see the module's text.
 #[repr(C)]
@@ -158,6 +160,11 @@ impl Task {
     /// on the return to EL0.
     pub(super) fn is_interrupted(&self) -> bool {
         self.work.load(SeqCst) & WORK_SIGNAL != 0
+    }
+
+    /// Whether it is ending by itself.
+    pub(super) fn is_ending(&self) -> bool {
+        self.work.load(SeqCst) & WORK_ENDING != 0
     }
 
     /// This task itself, in the form that lists hold.

@@ -6,7 +6,6 @@
 
 use super::process::Process;
 use super::signal::info::KILL;
-use super::task::TaskRef;
 use super::{TABLE, kill};
 
 /// Waits for the child that the current thread, `me`, has just made. `shares`: it uses this process's memory.
@@ -16,7 +15,7 @@ pub(super) fn wait(me: &Process, shares: bool) {
         if !me.task.in_vfork.get() {
             return Some(());
         }
-        if !is_to_end(me) {
+        if !kill::is_to_end(&table, &me.task) {
             return None;
         }
         let mut children = table.children(me.task.leader());
@@ -30,10 +29,4 @@ pub(super) fn wait(me: &Process, shares: bool) {
         me.task.in_vfork.set(false);
         Some(())
     });
-}
-
-/// Whether the thread ends as soon as it stops waiting: it is killed, or others of its process end it.
-fn is_to_end(me: &Process) -> bool {
-    let executing: Option<TaskRef> = me.task.group().executing.get();
-    kill::is_killed(&me.task) || executing.is_some_and(|thread| thread != me.task_ref())
 }

@@ -37,8 +37,8 @@ impl Default for WaitQueue {
 mod blocking {
     use super::WaitQueue;
     use crate::errno::{Errno, Result};
-    use crate::proc::sched;
-    use crate::proc::task::TaskRef;
+    use crate::proc::task::{Task, TaskRef};
+    use crate::proc::{TABLE, kill, sched};
 
     impl WaitQueue {
         /// Sleeps until `ready` returns something, and returns that. `ready` is called again after each
@@ -47,7 +47,15 @@ mod blocking {
         /// # Errors
         /// `EINTR`: there is a signal to deal with; the caller returns towards EL0, where that is done.
         pub fn wait_until<T>(&self, ready: impl FnMut() -> Option<T>) -> Result<T> {
-            self.wait(sched::NEVER, true, ready)?.ok_or(Errno::EINTR)
+            self.wait(sched::NEVER, Task::is_interrupted, ready)?.ok_or(Errno::EINTR)
+        }
+
+        /// As [`WaitQueue::wait_until`], but on through signals, unless they or another thread end this one.
+        ///
+        /// # Errors
+        /// `EINTR`: the thread is to end.
+        pub fn wait_killable<T>(&self, ready: impl FnMut() -> Option<T>) -> Result<T> {
+            self.wait(sched::NEVER, |me| kill::is_to_end(&TABLE.lock(), me), ready)?.ok_or(Errno::EINTR)
         }
 
         /// As [`WaitQueue::wait_until`], but for no longer than until `deadline` (nanoseconds since boot): none then.
@@ -59,13 +67,13 @@ mod blocking {
             deadline: u64,
             ready: impl FnMut() -> Option<T>,
         ) -> Result<Option<T>> {
-            self.wait(deadline, true, ready)
+            self.wait(deadline, Task::is_interrupted, ready)
         }
 
         /// As [`WaitQueue::wait_until`], whatever signals there are. For what ends soon, or the thread's end.
         pub(in crate::proc) fn wait_undisturbed<T>(&self, mut ready: impl FnMut() -> Option<T>) -> T {
             loop {
-                if let Ok(Some(value)) = self.wait(sched::NEVER, false, &mut ready) {
+                if let Ok(Some(value)) = self.wait(sched::NEVER, |_| false, &mut ready) {
                     return value;
                 }
             }
@@ -74,7 +82,7 @@ mod blocking {
         fn wait<T>(
             &self,
             deadline: u64,
-            interruptible: bool,
+            gives_up: impl Fn(&Task) -> bool,
             mut ready: impl FnMut() -> Option<T>,
         ) -> Result<Option<T>> {
             let me = sched::current_task();
@@ -89,7 +97,7 @@ mod blocking {
                 // SAFETY: the current task is on no wait queue, and takes itself off below before it can end.
                 unsafe { self.waiting.lock().push_back(me.as_ptr()) };
                 let outcome = ready();
-                let stay = outcome.is_some() || interruptible && me.is_interrupted();
+                let stay = outcome.is_some() || gives_up(&me);
                 if stay {
                     me.keep_running();
                 } else {
@@ -99,7 +107,7 @@ mod blocking {
                 unsafe { self.waiting.lock().remove(me.as_ptr()) };
                 match outcome {
                     Some(value) => return Ok(Some(value)),
-                    None if interruptible && me.is_interrupted() => return Err(Errno::EINTR),
+                    None if gives_up(&me) => return Err(Errno::EINTR),
                     None => {}
                 }
             }

@@ -36,6 +36,7 @@ impl From<FaultError> for Failure {
             FaultError::AccErr => "unexpected fault: not permitted",
             FaultError::Bus => "unexpected fault: behind the end",
             FaultError::UffdWp => "protected for userfaultfd",
+            FaultError::UffdMissing | FaultError::UffdMinor => "left to userfaultfd",
             FaultError::Oom => "out of memory",
         };
         Failure::new(what, at.file(), at.line())

@@ -49,6 +49,8 @@ mod time;
 mod unknown;
 #[cfg(target_os = "none")]
 pub mod user_ptr;
+#[cfg(target_os = "none")]
+mod userfault;
 
 #[cfg(target_os = "none")]
 pub use {table::dispatch, unknown::unknown_calls};

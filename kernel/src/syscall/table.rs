@@ -4,7 +4,7 @@ use linux_raw_sys::general::*;
 
 use super::{
     capability, event, exec, file, futex, mem, mlock, pidfd, poll, proc, remote, signal, socket, system,
-    time, unknown,
+    time, unknown, userfault,
 };
 use crate::arch::TrapFrame;
 use crate::errno::{Errno, Result};
@@ -104,6 +104,7 @@ fn call(number: u32, args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
         __NR_munlockall => mlock::munlockall(args),
         __NR_mincore => mlock::mincore(args),
         __NR_msync => mlock::msync(args),
+        __NR_userfaultfd => userfault::userfaultfd(args),
         __NR_process_madvise => pidfd::process_madvise(args),
         __NR_process_vm_readv => remote::process_vm_readv(args),
         __NR_process_vm_writev => remote::process_vm_writev(args),

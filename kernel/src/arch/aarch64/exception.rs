@@ -19,7 +19,7 @@ pub(super) extern "C" fn el0_sync(frame: &mut TrapFrame, esr: u64, far: u64) {
     match UserFault::page_access(esr) {
         Some(access) => {
             if let Err(error) = crate::proc::page_fault(far as usize, access) {
-                crate::proc::access_failed(frame, far as usize, error);
+                crate::proc::access_failed(frame, far as usize, access, error);
             }
         }
         None => other_sync(frame, esr, far),

@@ -15,17 +15,20 @@ pub enum Device {
     Console,
     /// Physical memory: device registers to be mapped ([`super::devmem`]); can be neither read nor written.
     Mem,
+    /// Makes descriptors of userfaultfd, by ioctl.
+    Userfault,
 }
 
 impl Device {
     /// Names in `/dev` besides `console`.
-    pub const NODES: [(&'static [u8], Device); 7] = [
+    pub const NODES: [(&'static [u8], Device); 8] = [
         (b"full", Device::Full),
         (b"mem", Device::Mem),
         (b"null", Device::Null),
         (b"random", Device::Random),
         (b"tty", Device::Console),
         (b"urandom", Device::Random),
+        (b"userfaultfd", Device::Userfault),
         (b"zero", Device::Zero),
     ];
 
@@ -46,6 +49,8 @@ impl Device {
             (1, 5) => Some(Device::Zero),
             (1, 7) => Some(Device::Full),
             (1, 8 | 9) => Some(Device::Random),
+            // A number that Linux gives away at boot; this is the first of those.
+            (10, 255) => Some(Device::Userfault),
             (5, 0 | 1) | (4, 0 | 64) | (204, 64) => Some(Device::Console),
             _ => None,
         }
@@ -60,6 +65,7 @@ impl Device {
             Device::Random => (1, 9),
             Device::Console => (5, 0),
             Device::Mem => (1, 1),
+            Device::Userfault => (10, 255),
         }
     }
 
@@ -67,6 +73,7 @@ impl Device {
     pub const fn permissions(self) -> u32 {
         match self {
             Device::Mem => 0o640,
+            Device::Userfault => 0o600,
             _ => 0o666,
         }
     }

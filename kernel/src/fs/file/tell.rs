@@ -20,6 +20,7 @@ impl OpenFile {
             Target::Event(event) => event.readiness(),
             Target::Timer(timer) => timer.readiness(),
             Target::Pidfd(pidfd) => pidfd.readiness(),
+            Target::Userfault(userfault) => userfault.monitor().readiness(self.nonblocking()),
             Target::Epoll(_) => 0, // who asks for a set looks at what is in it
             _ => linux::POLLIN | linux::POLLOUT | linux::POLLRDNORM | linux::POLLWRNORM,
         }
@@ -82,6 +83,7 @@ impl OpenFile {
             Target::Timer(_) => out.push(b"anon_inode:[timerfd]"),
             Target::Epoll(_) => out.push(b"anon_inode:[eventpoll]"),
             Target::Pidfd(_) => out.push(b"anon_inode:[pidfd]"),
+            Target::Userfault(_) => out.push(b"anon_inode:[userfaultfd]"),
             _ => out.push(b"anon_inode:[file]"),
         }
     }

@@ -39,6 +39,7 @@ impl OpenFile {
             Target::Socket(socket, _) => socket.receive(io, self.nonblocking()),
             Target::Event(event) => event.read(io, self.nonblocking()),
             Target::Timer(timer) => timer.read(env, io, self.nonblocking()),
+            Target::Userfault(userfault) => userfault.read(io, self.nonblocking()),
             Target::Epoll(_) | Target::Pidfd(_) => Err(Errno::EINVAL),
             Target::Dir(_) => Err(Errno::EISDIR),
             Target::Place(_) | Target::PipeWriter(..) => Err(Errno::EBADF),
@@ -83,7 +84,9 @@ impl OpenFile {
             Target::Generated(_, what) => self.write_setting(env, *what, io),
             Target::Socket(socket, _) => socket.send(env, io, self.nonblocking(), true),
             Target::Event(event) => event.write(io, self.nonblocking()),
-            Target::Timer(_) | Target::Epoll(_) | Target::Pidfd(_) => Err(Errno::EINVAL),
+            Target::Timer(_) | Target::Epoll(_) | Target::Pidfd(_) | Target::Userfault(_) => {
+                Err(Errno::EINVAL)
+            }
             // Opening one of these for writing fails, so there is none.
             Target::Dir(_) | Target::Place(_) | Target::PipeReader(..) => Err(Errno::EBADF),
         }
@@ -149,6 +152,7 @@ impl OpenFile {
         match device {
             Device::Null => Ok(0),
             Device::Mem => Err(Errno::EFAULT),
+            Device::Userfault => Err(Errno::EINVAL),
             Device::Zero | Device::Full => repeat(env, io, |io| io.put(&ZEROS)),
             Device::Random => repeat(env, io, |io| {
                 env.random(&mut buffer);
@@ -166,6 +170,7 @@ impl OpenFile {
         match device {
             Device::Console => write_console(env, io),
             Device::Mem => Err(Errno::EFAULT),
+            Device::Userfault => Err(Errno::EINVAL),
             Device::Full => Err(Errno::ENOSPC),
             _ => Ok(io.remaining()), // not even looked at, as on Linux
         }

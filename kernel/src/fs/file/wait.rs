@@ -12,6 +12,7 @@ mod hosted {
     use crate::errno::Result;
 
     /// Has the interface of the scheduler's queue.
+    #[derive(Default)]
     pub struct WaitQueue;
 
     impl WaitQueue {
@@ -31,6 +32,14 @@ mod hosted {
                 }
                 core::hint::spin_loop();
             }
+        }
+
+        /// As [`WaitQueue::wait_until`]: nobody is killed here.
+        ///
+        /// # Errors
+        /// None.
+        pub fn wait_killable<T>(&self, ready: impl FnMut() -> Option<T>) -> Result<T> {
+            self.wait_until(ready)
         }
 
         /// Makes those who wait look again; they never stopped.

@@ -23,6 +23,9 @@ mod soft_dirty;
 mod stack;
 mod swap;
 mod tables;
+mod uffd;
+mod uffd_blocks;
+mod uffd_range;
 mod uffd_wp;
 mod world;
 

@@ -47,6 +47,7 @@ mod calls {
     use crate::errno::{Errno, Result};
     use crate::mm::VmaFlags;
     use crate::proc::process::Process;
+    use crate::proc::task::WORK_ENDING;
     use crate::proc::{sched, with_current_mm};
 
     /// All waiters. A leaf but for the run queue.
@@ -156,6 +157,7 @@ mod calls {
     pub(in crate::proc) fn release_robust_locks(me: &Process) {
         let head = me.robust_list.take();
         if head != 0 {
+            me.task.request(WORK_ENDING);
             let _ = walk(head, me.task.pid().get()); // ends where the list does, or at the first bad address
         }
     }

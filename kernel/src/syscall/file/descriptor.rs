@@ -11,7 +11,7 @@ use crate::fs::file::device::Device;
 use crate::fs::file::fd::FD_LIMIT;
 use crate::fs::file::{OpenFile, Target};
 use crate::proc::current_files;
-use crate::syscall::terminal;
+use crate::syscall::{terminal, userfault};
 use crate::util::Ref;
 
 /// Linux: include/uapi/linux/close_range.h.
@@ -208,7 +208,12 @@ pub fn ioctl(args: &[u64; 6]) -> Result<usize> {
         }
         _ => {}
     }
-    if is_terminal { terminal::ioctl(args[1] as u32, args[2]) } else { Err(Errno::ENOTTY) }
+    match file.target() {
+        Target::Device(_, Device::Console) => terminal::ioctl(args[1] as u32, args[2]),
+        Target::Device(_, Device::Userfault) => userfault::device_ioctl(args[1] as u32, args[2]),
+        Target::Userfault(descriptor) => userfault::ioctl(descriptor, args[1] as u32, args[2]),
+        _ => Err(Errno::ENOTTY),
+    }
 }
 
 fn duplicate(arg: u64, close_on_exec: bool, from: usize) -> Result<usize> {

@@ -55,6 +55,8 @@ mod terminal;
 mod threads;
 #[cfg(target_os = "none")]
 mod tree;
+#[cfg(target_os = "none")]
+mod userfault;
 
 #[cfg(target_os = "none")]
 user::entry!(main);
@@ -73,6 +75,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         swap::TESTS,
         oom::TESTS,
         overcommit::TESTS,
+        userfault::TESTS,
         faults::TESTS,
         pointers::TESTS,
         processes::TESTS,
