@@ -1,12 +1,15 @@
 //! Statistics of each folio size: what `/sys/kernel/mm/transparent_hugepage/hugepages-<size>kB/stats` tells.
 //!
 //! What happens is counted per CPU, where a folio of more than a page is made or paged out; how many there are is found
-//! by a look at every frame, when somebody asks.
+//! by a look at every folio, when somebody asks. Memory that nobody uses is passed over by the pageblock, so that asking
+//! costs what is used, however much there is.
 //!
 //! Linux splits a folio when part of it goes away, and charges it to somebody. Here a folio stays one until all of it is
 //! free, and nobody is charged: what Linux counts of that stays 0, and has no counter ([`NEVER`]).
 
 use core::sync::atomic::{AtomicU64, Ordering};
+
+use paging::Pfn;
 
 use super::Mm;
 use super::frame::{Kind, MAX_ORDER};
@@ -119,18 +122,20 @@ impl<M: Machine> Mm<M> {
 
     /// Counts the anonymous folios for whose pages and mappings `which` holds.
     fn count_anon_folios(&self, which: impl Fn(u64, u64) -> bool) -> [u64; ORDERS] {
-        let (start, end) = self.frames.span();
         let mut counts = [0; ORDERS];
-        let mut pfn = start.pfn();
-        while pfn.addr() < end {
-            let folio = self.frames.folio(pfn);
-            if folio.kind == Kind::Anon
-                && folio.head == pfn
-                && which(folio.span().pages, u64::from(self.frames.counts(pfn).maps))
-            {
-                counts[usize::from(folio.order)] += 1;
+        let mut next = self.frames.span().0.pfn();
+        while let Some(start) = self.buddy.lock().next_lent(next) {
+            // The lock is not kept, so what comes next is asked anew for each pageblock.
+            next = Pfn::new((start.get() | ((1 << MAX_ORDER) - 1)) + 1);
+            let mut pfn = start;
+            while pfn < next && self.frames.contains(pfn) {
+                let folio = self.frames.folio(pfn);
+                let is_one = folio.kind == Kind::Anon && folio.head == pfn;
+                if is_one && which(folio.span().pages, u64::from(self.frames.counts(pfn).maps)) {
+                    counts[usize::from(folio.order)] += 1;
+                }
+                pfn = pfn.add(if is_one { folio.span().pages } else { 1 });
             }
-            pfn = pfn.add(1);
         }
         counts
     }

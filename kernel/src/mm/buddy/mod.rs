@@ -70,6 +70,9 @@ impl Buddy {
         let (below, above) = (first.min(end), if first < last { last } else { end });
         for (from, to) in [(start, below), (above, end)] {
             let frames = (to.get() - from.get()) / PAGE_SIZE;
+            if frames > 0 {
+                self.blocks.lend(from.pfn(), 0, true);
+            }
             (0..frames).for_each(|frame| self.free(machine, from.pfn().add(frame), 0));
         }
     }
@@ -96,6 +99,7 @@ impl Buddy {
             return self.blocks.alloc(order, want, sink, || take(MAX_ORDER));
         }
         let Some(pfn) = take(order) else { return 0 };
+        self.blocks.lend(pfn, order, true);
         sink(pfn);
         1
     }
@@ -127,10 +131,17 @@ impl Buddy {
     }
 
     fn give_back<M: Machine>(&mut self, machine: &M, pfn: Pfn, order: u8) {
+        self.blocks.lend(pfn, order, false);
         let block = NonNull::new(machine.ptr(pfn.addr())).expect("RAM is not at the null pointer");
         // SAFETY: the frame table releases a folio once, after its last reference, with the order it was claimed
         // with; nobody uses the block any more.
         unsafe { self.heap.dealloc(block, layout(order)) };
+    }
+
+    /// The first frame from `pfn` on that may be in use: it is not in a free block of a pageblock or more. `None` if
+    /// there is none.
+    pub fn next_lent(&self, pfn: Pfn) -> Option<Pfn> {
+        self.blocks.next_lent(pfn)
     }
 
     /// Frames in free blocks.

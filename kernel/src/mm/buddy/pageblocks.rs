@@ -23,6 +23,8 @@ struct Entry {
     list: u32,
     next: u32,
     before: u32,
+    /// Not all of it is with the library.
+    lent: bool,
 }
 
 /// The pageblocks from the lowest frame to the highest; holes have entries without free frames.
@@ -57,7 +59,7 @@ impl Pageblocks {
     pub fn place<M: Machine>(machine: &M, start: PhysAddr, end: PhysAddr, home: PhysAddr) -> Self {
         let (len, entries) = (Self::count(start, end), machine.ptr(home).cast::<Entry>());
         for index in 0..len {
-            let entry = Entry { block: Pageblock::NONE, list: NONE, next: NONE, before: NONE };
+            let entry = Entry { block: Pageblock::NONE, list: NONE, next: NONE, before: NONE, lent: false };
             // SAFETY: within the caller's memory, which is aligned to a page.
             unsafe { entries.add(index).write(entry) };
         }
@@ -84,6 +86,25 @@ impl Pageblocks {
 
     fn first_frame(&self, index: u32) -> Pfn {
         Pfn::new((self.base + u64::from(index)) * FRAMES as u64)
+    }
+
+    /// Notes that the pageblocks that have frames among the `1 << order` from `pfn` on were taken from the library, or
+    /// came back to it.
+    pub fn lend(&mut self, pfn: Pfn, order: u8, lent: bool) {
+        let first = self.index_of(pfn);
+        for index in first..first + (1 << order.saturating_sub(MAX_ORDER)) {
+            self.entry(index).lent = lent;
+        }
+    }
+
+    /// The first frame from `pfn` on whose pageblock the library does not have whole. All before it are free, or no
+    /// memory at all.
+    pub fn next_lent(&self, pfn: Pfn) -> Option<Pfn> {
+        let first = self.index_of(pfn) as usize;
+        // SAFETY: `place` wrote as many entries, and whoever could change them needs this value.
+        let entries = unsafe { core::slice::from_raw_parts(self.entries.as_ptr(), self.len) };
+        let further = entries.get(first..)?.iter().position(|entry| entry.lent)?;
+        Some(self.first_frame((first + further) as u32).max(pfn))
     }
 
     /// Puts the pageblock into another list, or none.
@@ -146,7 +167,9 @@ impl Pageblocks {
             None => {
                 let Some(pfn) = whole() else { return 0 };
                 let index = self.index_of(pfn);
-                self.entry(index).block.fill();
+                let entry = self.entry(index);
+                entry.block.fill();
+                entry.lent = true;
                 self.free += FRAMES as u64;
                 index
             }

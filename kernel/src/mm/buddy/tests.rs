@@ -77,3 +77,33 @@ fn memory_that_is_no_whole_pageblock_is_used_too() {
     let free = mm.free_pages();
     assert_eq!(drain(&mm, 0).len() as u64, free);
 }
+
+#[test]
+fn free_pageblocks_are_passed_over_and_no_frame_in_use_is() {
+    let mm = machine();
+    mm.drain_caches();
+    let (start, end) = mm.frames.span();
+    let lent = || {
+        let mut pageblocks = BTreeSet::new();
+        let mut next = start.pfn();
+        while let Some(pfn) = mm.buddy.lock().next_lent(next) {
+            assert!(pfn >= next);
+            pageblocks.insert(pfn.get() / FRAMES as u64);
+            next = Pfn::new((pfn.get() / FRAMES as u64 + 1) * FRAMES as u64);
+        }
+        pageblocks
+    };
+    let before = lent();
+    let pageblocks = end.pfn().get() / FRAMES as u64 - start.pfn().get() / FRAMES as u64;
+    assert!(before.len() as u64 <= pageblocks / 2, "{} of {pageblocks} in use by nobody", before.len());
+    for order in [0, 1, MAX_ORDER - 1, MAX_ORDER, MAX_ORDER + 1] {
+        let taken = drain(&mm, order);
+        let now = lent();
+        for pfn in &taken {
+            let last = pfn.get() + (1 << order) - 1;
+            assert!((pfn.get()..=last).all(|frame| now.contains(&(frame / FRAMES as u64))), "order {order}");
+        }
+        taken.iter().for_each(|pfn| mm.buddy.lock().free(&mm.machine, *pfn, order));
+        assert_eq!(lent(), before, "order {order}");
+    }
+}
