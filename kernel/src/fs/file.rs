@@ -163,10 +163,11 @@ impl OpenFile {
     /// What a mapping of `bytes` bytes from `offset` on shows, both of whole pages.
     ///
     /// # Errors
-    /// `EACCES`: not open for reading; `ENODEV`: not a regular file with stored contents; `EPERM`: physical memory that
+    /// `EBADF`: only a place (`O_PATH`); `EACCES`: not open for reading; `ENODEV`: not a regular file with stored contents; `EPERM`: physical memory that
     /// may not be mapped.
     pub fn backing(&self, offset: u64, bytes: u64) -> Result<Backing> {
         match &self.target {
+            Target::Place(_) => Err(Errno::EBADF),
             _ if !self.readable() => Err(Errno::EACCES),
             Target::Device(_, Device::Mem) => Ok(Backing::Frames { first: devmem::frames(offset, bytes)? }),
             Target::Device(_, Device::Zero) => Ok(Backing::Anon),

@@ -56,8 +56,8 @@ impl AddressSpace {
     /// Maps memory and returns its first address.
     ///
     /// # Errors
-    /// `EINVAL`: misaligned address, empty range. `ENOMEM`: no gap of that size, outside user space, or no memory
-    /// for the bookkeeping. `EEXIST`: NOREPLACE and something is there. `EPERM`: a fixed address in the first 64 KiB.
+    /// `EINVAL`: misaligned address, empty range. `ENOMEM`: no gap of that size, outside user space, no memory for
+    /// the bookkeeping, or too many mappings. `EEXIST`: NOREPLACE and something is there. `EPERM`: a fixed address in the first 64 KiB.
     /// `EACCES`: device registers to be written or executed.
     pub fn mmap<M: Machine>(&mut self, mm: &Mm<M>, request: MapRequest) -> Result<usize> {
         let fixed = request.flags.contains(MapFlags::FIXED);
@@ -65,6 +65,9 @@ impl AddressSpace {
             if fixed { check_range(request.addr, request.len)? } else { self.place(&request)? };
         if start < USER_START {
             return Err(Errno::EPERM);
+        }
+        if self.vmas.is_full() {
+            return Err(Errno::ENOMEM);
         }
         if !may_permit(&request.backing, request.prot) {
             return Err(Errno::EACCES);
@@ -162,7 +165,7 @@ impl AddressSpace {
         if new_end == old_end {
             return Ok(());
         }
-        if !self.vmas.overlapping(old_end, new_end).is_empty() {
+        if self.vmas.is_full() || !self.vmas.overlapping(old_end, new_end).is_empty() {
             return Err(Errno::ENOMEM);
         }
         self.vmas.reserve(1)?;

@@ -207,6 +207,9 @@ impl AddressSpace {
         keep: bool,
     ) -> Result<usize> {
         let (start, end, new_end) = (what.start, what.end(), to.add(what.new_len));
+        if self.vmas.is_full() {
+            return Err(Errno::ENOMEM);
+        }
         self.vmas.reserve(3)?;
         let vma = self.vmas.find(start).ok_or(Errno::EFAULT)?;
         let drops_wp = vma.flags.contains(VmaFlags::UFFD_WP) && !vma.child_keeps_wp();

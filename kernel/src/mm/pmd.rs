@@ -38,14 +38,14 @@ impl AddressSpace {
     /// is there afterwards too.
     ///
     /// # Errors
-    /// `ENOMEM`: nothing was cut but, at most, a block, which changes nothing for the process.
+    /// `ENOMEM`: no memory, or too many VMAs; nothing was cut but, at most, a block, which changes nothing for the process.
     pub(super) fn split_vmas<M: Machine>(
         &mut self,
         mm: &Mm<M>,
         start: VirtAddr,
         end: VirtAddr,
     ) -> Result<()> {
-        self.vmas.reserve(2)?;
+        self.vmas.reserve_splits(start, end)?;
         self.split_blocks_at(mm, start, end)?;
         self.vmas.split_at(start);
         self.vmas.split_at(end);

@@ -12,8 +12,9 @@
 
 use paging::VirtAddr;
 
-use super::space::AddressSpace;
+use super::space::{AddressSpace, check_range};
 use super::vma::{Vma, VmaFlags};
+use crate::errno::{Errno, Result};
 
 /// The most that the stack may have, in bytes. Linux: the default of RLIMIT_STACK.
 pub const STACK_BYTES: u64 = 8 << 20;
@@ -51,5 +52,19 @@ impl AddressSpace {
         }
         self.vmas.grow_down(index, start);
         true
+    }
+
+    /// Where an mprotect of `len` bytes from `addr` on begins that is to be for the whole of what grows down there
+    /// (PROT_GROWSDOWN): the beginning of the first VMA in the range, in bytes.
+    ///
+    /// # Errors
+    /// `ENOMEM`: nothing is mapped there. `EINVAL`: it does not grow.
+    pub fn start_of_growing(&self, addr: usize, len: usize) -> Result<usize> {
+        let (start, end) = check_range(addr, len)?;
+        let first = self.vmas.get(self.vmas.index_at(start)).filter(|vma| vma.start < end);
+        match first.ok_or(Errno::ENOMEM)? {
+            vma if is_stack(vma) => Ok(vma.start.get() as usize),
+            _ => Err(Errno::EINVAL),
+        }
     }
 }

@@ -6,8 +6,12 @@ use core::cell::Cell;
 use paging::VirtAddr;
 
 use super::vma::{Backing, Vma, VmaFlags};
-use crate::errno::Result;
+use crate::errno::{Errno, Result};
 use crate::util::Ref;
+
+/// The VMAs that a process may have, but for the few that a call which began below that may add. Linux: the default of
+/// `max_map_count`.
+pub const MAX_MAP_COUNT: usize = 65_530;
 
 /// The properties with which a VMA is another in a child of fork.
 const OTHERS_IN_CHILD: VmaFlags = super::uffd::REGISTERED.union(VmaFlags::WIPEONFORK).union(VmaFlags::LOCKED);
@@ -112,6 +116,22 @@ impl VmaList {
     /// `ENOMEM`.
     pub fn reserve(&mut self, additional: usize) -> Result<()> {
         Ok(self.vmas.try_reserve(additional)?)
+    }
+
+    /// Whether a process with these VMAs may not have another.
+    pub fn is_full(&self) -> bool {
+        self.vmas.len() >= MAX_MAP_COUNT
+    }
+
+    /// Makes room for what [`split_at`](Self::split_at) makes of these two addresses.
+    ///
+    /// # Errors
+    /// `ENOMEM`: no memory, or the process would have more than it may.
+    pub fn reserve_splits(&mut self, start: VirtAddr, end: VirtAddr) -> Result<()> {
+        if self.is_full() && [start, end].iter().any(|at| self.find(*at).is_some_and(|vma| vma.start < *at)) {
+            return Err(Errno::ENOMEM);
+        }
+        self.reserve(2)
     }
 
     /// Adds a VMA that overlaps no other, as part of its neighbours where they are alike. Room is reserved.
@@ -277,6 +297,22 @@ mod tests {
         assert_eq!(list.find(VirtAddr::new(0x4fff)).unwrap().prot, Prot::empty());
         list.change(start, end, |vma| vma.prot = Prot::READ);
         assert_eq!(ranges(&list), [(0x1000, 0x9000)]);
+    }
+
+    #[test]
+    fn a_full_list_is_not_split_but_whole_vmas_go() {
+        let mut list = VmaList::new();
+        list.reserve(MAX_MAP_COUNT).unwrap();
+        for number in 1..=MAX_MAP_COUNT as u64 {
+            list.vmas.push(vma(number << 16, (number << 16) + 0x2000, Prot::READ));
+        }
+        let at = VirtAddr::new;
+        assert!(list.is_full());
+        assert_eq!(list.reserve_splits(at(0x1_0000), at(0x1_1000)), Err(Errno::ENOMEM));
+        assert_eq!(list.reserve_splits(at(0x1_1000), at(0x2_0000)), Err(Errno::ENOMEM));
+        assert_eq!(list.reserve_splits(at(0x1_0000), at(0x1_2000)), Ok(()));
+        list.remove(at(0x1_0000), at(0x1_2000), drop);
+        assert_eq!(list.reserve_splits(at(0x2_0000), at(0x2_1000)), Ok(()));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub use io::{lseek, pread64, preadv, preadv2, pwrite64, pwritev, pwritev2, read,
 pub use memfd::memfd_create;
 pub use names::{linkat, mkdirat, mknodat, renameat, renameat2, symlinkat, unlinkat};
 pub use path::{faccessat, faccessat2, openat, readlinkat};
-pub use size::{fadvise64, fallocate, fsync, ftruncate, sync, truncate};
+pub use size::{fadvise64, fallocate, fsync, ftruncate, readahead, sync, syncfs, truncate};
 pub use splice::vmsplice;
 pub use stat::{fstat, fstatfs, newfstatat, statfs, statx};
 

@@ -32,6 +32,22 @@ pub struct MapArgs {
     pub file: Option<(i32, u64)>,
 }
 
+/// The flags that were there before MAP_SHARED_VALIDATE, so that all others count with it (Linux: `LEGACY_MAP_MASK`; the
+/// last are sizes of MAP_HUGETLB).
+const LEGACY: u32 = raw::MAP_TYPE
+    | raw::MAP_FIXED
+    | raw::MAP_ANONYMOUS
+    | raw::MAP_GROWSDOWN
+    | raw::MAP_DENYWRITE
+    | raw::MAP_EXECUTABLE
+    | raw::MAP_LOCKED
+    | raw::MAP_NORESERVE
+    | raw::MAP_POPULATE
+    | raw::MAP_NONBLOCK
+    | raw::MAP_STACK
+    | raw::MAP_UNINITIALIZED
+    | 0x3f << raw::MAP_HUGE_SHIFT;
+
 /// Checks mmap(addr, len, prot, flags, fd, offset).
 ///
 /// # Errors
@@ -51,13 +67,16 @@ pub fn check(args: &[u64; 6]) -> Result<MapArgs> {
     }
     let shared = match flags & raw::MAP_TYPE {
         raw::MAP_PRIVATE => false,
-        raw::MAP_SHARED if !file && set(raw::MAP_GROWSDOWN) => return Err(Errno::EINVAL),
         raw::MAP_SHARED => true,
         raw::MAP_SHARED_VALIDATE if !file => return Err(Errno::EINVAL),
-        raw::MAP_SHARED_VALIDATE if set(raw::MAP_SYNC) => return Err(Errno::EOPNOTSUPP),
+        raw::MAP_SHARED_VALIDATE if flags & !LEGACY != 0 => return Err(Errno::EOPNOTSUPP),
         raw::MAP_SHARED_VALIDATE => true,
         _ => return Err(Errno::EINVAL),
     };
+    // Only private memory grows.
+    if set(raw::MAP_GROWSDOWN) && (file || shared) {
+        return Err(Errno::EINVAL);
+    }
     let noreplace = set(raw::MAP_FIXED_NOREPLACE);
     let fixed = set(raw::MAP_FIXED) || noreplace;
     if fixed && !addr.is_multiple_of(PAGE as u64) {
@@ -130,6 +149,10 @@ mod tests {
             ([0, u64::MAX, 3, ANON, NO_FD, 0], Errno::ENOMEM),
             ([0, 2 * PAGE, 3, FILE, 3, 0u64.wrapping_sub(PAGE)], Errno::EOVERFLOW),
             ([0, 1, 3, 0x8_0003, 3, 0], Errno::EOPNOTSUPP),
+            ([0, 1, 3, 0x20_0003, 3, 0], Errno::EOPNOTSUPP),
+            ([PAGE, 1, 3, 0x10_0003, 3, 0], Errno::EOPNOTSUPP),
+            ([0, 1, 3, 0x101, 3, 0], Errno::EINVAL),
+            ([0, 1, 3, 0x102, 3, 0], Errno::EINVAL),
             (
                 [0, 1, 3, (raw::MAP_SHARED | raw::MAP_ANONYMOUS | raw::MAP_GROWSDOWN) as u64, NO_FD, 0],
                 Errno::EINVAL,
@@ -138,5 +161,7 @@ mod tests {
             assert_eq!(check(&args), Err(error), "{args:x?}");
         }
         assert!(check(&[1, 1, 3, ANON, NO_FD, 0]).is_ok(), "a wish may be misaligned");
+        assert!(check(&[0, 1, 3, 0x20_0001, 3, 0]).is_ok(), "what MAP_SHARED does not know is ignored");
+        assert!(check(&[0, 1, 3, 0x8003, 3, 0]).is_ok(), "MAP_POPULATE is known to all");
     }
 }

@@ -1,6 +1,6 @@
 //! System calls about memory.
 
-use linux_raw_sys::general::{MADV_REMOVE, PROT_SEM};
+use linux_raw_sys::general::{MADV_REMOVE, PROT_GROWSDOWN, PROT_GROWSUP, PROT_SEM};
 
 use super::{commit, map_args};
 use crate::errno::{Errno, Result};
@@ -79,13 +79,19 @@ pub fn mremap(args: &[u64; 6]) -> Result<usize> {
 
 /// mprotect(addr, len, prot).
 pub fn mprotect(args: &[u64; 6]) -> Result<usize> {
-    let addr = page_aligned(args[0])?;
+    let mut addr = page_aligned(args[0])?;
+    let grows = args[2] as u32 & (PROT_GROWSDOWN | PROT_GROWSUP);
     // That atomic operations be possible is no wish that anything depends on.
-    let prot = u32::try_from(args[2]).ok().and_then(|prot| Prot::from_bits(prot & !PROT_SEM));
-    let prot = prot.ok_or(Errno::EINVAL)?;
-    let len = (args[1] as usize).checked_next_multiple_of(PAGE).ok_or(Errno::ENOMEM)?;
+    let prot = u32::try_from(args[2]).ok().and_then(|prot| Prot::from_bits(prot & !(PROT_SEM | grows)));
+    // Nothing grows up.
+    let prot = prot.filter(|_| grows & PROT_GROWSUP == 0).ok_or(Errno::EINVAL)?;
+    let mut len = (args[1] as usize).checked_next_multiple_of(PAGE).ok_or(Errno::ENOMEM)?;
     if len == 0 {
         return Ok(0);
+    }
+    if grows == PROT_GROWSDOWN {
+        let start = with_current_mm(|space| space.start_of_growing(addr, len)).ok_or(Errno::ENOMEM)??;
+        (addr, len) = (start, addr + len - start);
     }
     commit::promise_write(addr, len, prot)?;
     with_current_mm(|space| space.mprotect(crate::mm(), addr, len, prot)).ok_or(Errno::ENOMEM)?.map(|()| 0)

@@ -140,13 +140,21 @@ impl FdTable {
         Ok(self.slot(fd)?.file.clone())
     }
 
+    /// The lowest free descriptor from `from` on.
+    ///
+    /// # Errors
+    /// `EMFILE`: none is free.
+    pub fn lowest_free(&self, from: usize) -> Result<usize> {
+        let is_free = |fd: &usize| self.slots.get(*fd).is_none_or(|slot| slot.is_none());
+        (from..FD_LIMIT).find(is_free).ok_or(Errno::EMFILE)
+    }
+
     /// Gives a description the lowest free descriptor from `from` on.
     ///
     /// # Errors
     /// `EMFILE`: none is free; `ENOMEM`.
     pub fn insert(&mut self, file: Ref<OpenFile>, close_on_exec: bool, from: usize) -> Result<usize> {
-        let is_free = |fd: &usize| self.slots.get(*fd).is_none_or(|slot| slot.is_none());
-        let fd = (from..FD_LIMIT).find(is_free).ok_or(Errno::EMFILE)?;
+        let fd = self.lowest_free(from)?;
         self.replace(fd, file, close_on_exec)?;
         Ok(fd)
     }
@@ -229,6 +237,7 @@ mod tests {
             assert_eq!(table.insert(file.clone(), false, 0), Ok(fd));
         }
         assert_eq!(table.insert(file.clone(), false, 0), Err(Errno::EMFILE));
+        assert_eq!(table.lowest_free(0), Err(Errno::EMFILE));
         assert_eq!(table.insert(file.clone(), false, usize::MAX), Err(Errno::EMFILE));
         assert_eq!(table.replace(FD_LIMIT, file.clone(), false).err(), Some(Errno::EBADF));
         assert_eq!(table.get(usize::MAX).err(), Some(Errno::EBADF));

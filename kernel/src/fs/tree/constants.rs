@@ -24,7 +24,7 @@ pub const CONSTANTS: [Constant; 29] = [
     ("proc/sys/kernel", "threads-max", "16384\n"),
     ("proc/sys/kernel", "version", concat!("Pleat ", env!("CARGO_PKG_VERSION"), "\n")),
     ("proc/sys/net/core", "somaxconn", "4096\n"),
-    ("proc/sys/vm", "max_map_count", "2147483647\n"),
+    ("proc/sys/vm", "max_map_count", "65530\n"),
     ("proc/sys/vm", "mmap_min_addr", "65536\n"),
     ("proc/sys/vm", "nr_hugepages", "0\n"),
     ("proc/sys/vm", "swappiness", "60\n"),
@@ -60,6 +60,7 @@ mod tests {
         assert_eq!(value("cap_last_cap"), u64::from(crate::syscall::capability::LAST));
         assert_eq!(value("nr_open"), crate::fs::file::fd::FD_LIMIT as u64);
         assert_eq!(value("pipe-max-size"), crate::fs::channel::pipe::PIPE_BYTES as u64);
+        assert_eq!(value("max_map_count"), crate::mm::vma_list::MAX_MAP_COUNT as u64);
         assert_eq!(value("mmap_min_addr"), crate::mm::space::USER_START.get());
     }
 

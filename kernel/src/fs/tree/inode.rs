@@ -69,6 +69,8 @@ pub struct Inode {
     pub nlink: u32,
     /// What may not be done to it any more (`F_SEAL_*`).
     pub seals: u32,
+    /// The name that memfd_create was given for it, if that made it.
+    pub memfd: Option<Bytes>,
     /// Which file system it is on.
     pub mount: Mount,
     /// Type and contents.
@@ -90,6 +92,7 @@ impl Inode {
             ctime: 0,
             nlink: 0,
             seals: linux::F_SEAL_SEAL,
+            memfd: None,
             mount: Mount::Root,
             kind,
             pins: 0,
@@ -109,6 +112,26 @@ impl Inode {
     /// On this file system.
     pub fn on(self, mount: Mount) -> Self {
         Inode { mount, ..self }
+    }
+
+    /// Adds seals. What is executable and stays so must not change any more either.
+    pub fn seal(&mut self, more: u32) {
+        const CONTENTS: u32 =
+            linux::F_SEAL_SHRINK | linux::F_SEAL_GROW | linux::F_SEAL_WRITE | linux::F_SEAL_FUTURE_WRITE;
+        let implied = more & linux::F_SEAL_EXEC != 0 && self.mode & 0o111 != 0;
+        self.seals |= more | if implied { CONTENTS } else { 0 };
+    }
+
+    /// Changes the permissions.
+    ///
+    /// # Errors
+    /// `EPERM`: sealed against a change of whether it is executable.
+    pub fn set_permissions(&mut self, mode: u32) -> Result<()> {
+        if self.seals & linux::F_SEAL_EXEC != 0 && (self.mode ^ mode) & 0o111 != 0 {
+            return Err(Errno::EPERM);
+        }
+        self.mode = self.mode & linux::S_IFMT | mode & 0o7777;
+        Ok(())
     }
 
     /// Whether this is a directory.
@@ -136,5 +159,32 @@ impl Inode {
     /// Whether its bytes are `object`.
     pub fn is_of(&self, object: &Ref<Object>) -> bool {
         matches!(&self.kind, Kind::File(contents) if Ref::ptr_eq(contents.object(), object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seal_on_being_executable_holds_and_takes_the_contents_along() {
+        let file = |mode| {
+            let mut file = Inode::new(linux::S_IFREG | mode, Kind::Symlink(Bytes::Static(b"")));
+            file.seals = 0;
+            file
+        };
+        let mut data = file(0o666);
+        data.seal(linux::F_SEAL_EXEC);
+        assert_eq!(data.seals, linux::F_SEAL_EXEC);
+        assert_eq!(data.set_permissions(0o777), Err(Errno::EPERM));
+        assert_eq!(data.set_permissions(0o600), Ok(()));
+        assert_eq!(data.mode, linux::S_IFREG | 0o600);
+        let mut program = file(0o755);
+        program.seal(linux::F_SEAL_EXEC);
+        assert_eq!(program.seals & linux::F_SEAL_WRITE, linux::F_SEAL_WRITE);
+        assert_eq!(program.set_permissions(0o644), Err(Errno::EPERM));
+        let mut free = file(0o644);
+        assert_eq!(free.set_permissions(0o7755), Ok(()));
+        assert_eq!(free.mode, linux::S_IFREG | 0o7755);
     }
 }

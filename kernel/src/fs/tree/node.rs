@@ -199,6 +199,11 @@ impl Tree {
         match node {
             Node::Inode(id) => match self.inode_path(id)? {
                 Some(path) => out.push(&path),
+                None if self.inode(id).memfd.is_some() => {
+                    out.push(b"/memfd:")?;
+                    out.push(self.inode(id).memfd.as_deref().unwrap_or(b""))?;
+                    out.push(b" (deleted)")
+                }
                 None => out.push(b"/ (deleted)"),
             },
             Node::ProcessDir(pid) => written(write!(out, "/proc/{pid}")),

@@ -1,6 +1,7 @@
 //! The stack's VMA grows down to what is used, as far as it may.
 
 use super::{PAGE, check, fill, leaks_nothing};
+use crate::errno::Errno;
 use crate::mm::stack::{STACK_BYTES, STACK_GAP, stack_start};
 use crate::mm::testing::{Process, machine};
 use crate::mm::{Backing, FaultError, MapFlags, MapRequest, Prot};
@@ -73,6 +74,19 @@ fn a_gap_stays_to_what_is_mapped_below() {
     process.space.mprotect(&mm, LOWEST, floor - LOWEST, Prot::empty()).unwrap();
     assert_eq!(process.write(floor, 1), Ok(()));
     assert_eq!(process.write(floor - PAGE, 1), Err(FaultError::AccErr));
+    process.exit();
+}
+
+#[test]
+fn what_mprotect_is_to_change_down_to_the_beginning_grows() {
+    let mm = machine();
+    let mut process = with_stack(&mm);
+    let begin = |process: &Process<'_>, addr, len| process.space.start_of_growing(addr, len);
+    assert_eq!(begin(&process, TOP - PAGE, PAGE), Ok(start()));
+    assert_eq!(begin(&process, start() - 2 * PAGE, 3 * PAGE), Ok(start()), "the first in the range");
+    assert_eq!(begin(&process, start() - 2 * PAGE, 2 * PAGE), Err(Errno::ENOMEM));
+    process.map_anon(TOP + PAGE, 2);
+    assert_eq!(begin(&process, TOP + 2 * PAGE, PAGE), Err(Errno::EINVAL));
     process.exit();
 }
 

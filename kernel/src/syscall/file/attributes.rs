@@ -11,14 +11,10 @@ use crate::fs::kernel::Kernel;
 use crate::fs::tree::Inode;
 
 /// Changes a file's inode, and notes when.
-fn change(place: Option<&Place>, f: impl FnOnce(&mut Inode)) -> Result<usize> {
+fn change(place: Option<&Place>, f: impl FnOnce(&mut Inode) -> Result<()>) -> Result<usize> {
     let now = Kernel.now();
-    let changed = place.and_then(|place| {
-        place.with(|inode| {
-            f(inode);
-            inode.ctime = now;
-        })
-    });
+    let change = |inode: &mut Inode| f(inode).map(|()| inode.ctime = now);
+    let changed = place.and_then(|place| place.with(change)).transpose()?;
     // What has no inode is a pipe, whose attributes nobody needs, or belongs to a process.
     match (changed, place) {
         (Some(()), _) | (None, None) => Ok(0),
@@ -26,11 +22,7 @@ fn change(place: Option<&Place>, f: impl FnOnce(&mut Inode)) -> Result<usize> {
     }
 }
 
-fn set_mode(inode: &mut Inode, mode: u64) {
-    inode.mode = inode.mode & linux::S_IFMT | mode as u32 & 0o7777;
-}
-
-fn set_owner(inode: &mut Inode, uid: u64, gid: u64) {
+fn set_owner(inode: &mut Inode, uid: u64, gid: u64) -> Result<()> {
     // All bits set: it stays.
     if uid as u32 != u32::MAX {
         inode.uid = uid as u32;
@@ -38,14 +30,15 @@ fn set_owner(inode: &mut Inode, uid: u64, gid: u64) {
     if gid as u32 != u32::MAX {
         inode.gid = gid as u32;
     }
+    Ok(())
 }
 
 /// `fchmod(fd, mode)`.
 ///
 /// # Errors
-/// `EBADF`; `EPERM`: a process's file.
+/// `EBADF`; `EPERM`: a process's file, or sealed.
 pub fn fchmod(args: &[u64; 6]) -> Result<usize> {
-    change(file(args[0])?.place(), |inode| set_mode(inode, args[1]))
+    change(file(args[0])?.place(), |inode| inode.set_permissions(args[1] as u32))
 }
 
 /// `fchmodat(dirfd, path, mode)`, and `fchmodat2` with flags.
@@ -61,7 +54,7 @@ pub fn fchmodat(args: &[u64; 6], flags: u64) -> Result<usize> {
     if place.with(|inode| inode.mode & linux::S_IFMT == linux::S_IFLNK) == Some(true) {
         return Err(Errno::EOPNOTSUPP);
     }
-    change(Some(&place), |inode| set_mode(inode, args[2]))
+    change(Some(&place), |inode| inode.set_permissions(args[2] as u32))
 }
 
 /// `fchown(fd, uid, gid)`.
@@ -106,6 +99,7 @@ pub fn utimensat(args: &[u64; 6]) -> Result<usize> {
     let set = |inode: &mut Inode| {
         inode.atime = atime.unwrap_or(inode.atime);
         inode.mtime = mtime.unwrap_or(inode.mtime);
+        Ok(())
     };
     // Without a path it is the descriptor's file, as libraries do futimens.
     if args[1] == 0 {

@@ -9,7 +9,6 @@ use super::super::user_ptr::UserPtr;
 use super::file;
 use crate::errno::{Errno, Result};
 use crate::fs::environment::Environment;
-use crate::fs::file::device::Device;
 use crate::fs::file::{OpenFile, Target};
 use crate::fs::kernel::Kernel;
 use crate::fs::transfer::Transfer;
@@ -46,8 +45,20 @@ impl Transfer for Piece<'_> {
     }
 }
 
+/// The inode number of the pipe that it is an end of.
+fn pipe_number(file: &OpenFile) -> Option<u64> {
+    match file.target() {
+        Target::PipeReader(_, ino) | Target::PipeWriter(_, ino) => Some(*ino),
+        _ => None,
+    }
+}
+
 fn is_pipe(file: &OpenFile) -> bool {
-    matches!(file.target(), Target::PipeReader(..) | Target::PipeWriter(..))
+    pipe_number(file).is_some()
+}
+
+fn appends(file: &OpenFile) -> bool {
+    file.flags() & linux::O_APPEND != 0 && !is_pipe(file)
 }
 
 /// Where a call reads or writes: an offset that the caller keeps, or the descriptor's own position.
@@ -77,10 +88,7 @@ impl Cursor {
 /// Moves up to `count` bytes; fewer if the input ends, or has no more for now after the first.
 fn move_bytes(from: (&OpenFile, &mut Cursor), to: (&OpenFile, &mut Cursor), count: usize) -> Result<usize> {
     let ((input, input_at), (output, output_at)) = (from, to);
-    if !input.readable()
-        || !output.writable()
-        || output.flags() & linux::O_APPEND != 0 && !is_pipe(output) && output_at.offset.is_some()
-    {
+    if !input.readable() || !output.writable() {
         return Err(Errno::EBADF);
     }
     let mut buffer = Vec::new();
@@ -150,11 +158,17 @@ fn transfer(input: u64, input_at: u64, output: u64, output_at: u64, count: u64) 
 /// `sendfile(out, in, offset, count)`.
 ///
 /// # Errors
-/// As sendfile(2): `EBADF`, `EINVAL`: a terminal, whose input has no end until somebody says so; `ESPIPE`, `EFAULT`, and
-/// those of reading and writing.
+/// As sendfile(2): `EBADF`, `EINVAL`: an input that has no positions, as what is read from it and cannot be written would be
+/// lost, or an output that is written at its end only; `ESPIPE`, `EFAULT`, and those of reading and writing.
 pub fn sendfile(args: &[u64; 6]) -> Result<usize> {
-    if matches!(file(args[1])?.target(), Target::Device(_, Device::Console)) {
-        return Err(Errno::EINVAL);
+    let (input, output) = (file(args[1])?, file(args[0])?);
+    if !input.readable() || !output.writable() {
+        return Err(Errno::EBADF);
+    }
+    match input.seek(0, linux::SEEK_CUR) {
+        Err(_) if args[2] != 0 => return Err(Errno::ESPIPE),
+        Ok(_) if !appends(&output) => {}
+        _ => return Err(Errno::EINVAL),
     }
     transfer(args[1], args[2], args[0], 0, args[3])
 }
@@ -162,7 +176,7 @@ pub fn sendfile(args: &[u64; 6]) -> Result<usize> {
 /// `copy_file_range(in, in_offset, out, out_offset, count, flags)`.
 ///
 /// # Errors
-/// As copy_file_range(2): `EINVAL`: flags, or no regular files; `EBADF`, `EISDIR`, `ENOSPC`...
+/// As copy_file_range(2): `EINVAL`: flags, no regular files, or ranges of one file that overlap; `EBADF`, `EISDIR`, `ENOSPC`...
 pub fn copy_file_range(args: &[u64; 6]) -> Result<usize> {
     if args[5] != 0 {
         return Err(Errno::EINVAL);
@@ -170,8 +184,18 @@ pub fn copy_file_range(args: &[u64; 6]) -> Result<usize> {
     let (input, output) = (file(args[0])?, file(args[2])?);
     input.regular()?;
     output.regular()?;
-    if output.flags() & linux::O_APPEND != 0 {
+    if appends(&output) {
         return Err(Errno::EBADF);
+    }
+    if input.node() == output.node() {
+        let start = |at: u64, file: &OpenFile| match Cursor::new(at, file)?.offset {
+            Some(offset) => Ok(offset),
+            None => file.seek(0, linux::SEEK_CUR),
+        };
+        let (from, to) = (start(args[1], &input)?, start(args[3], &output)?);
+        if from.abs_diff(to) < args[4] {
+            return Err(Errno::EINVAL);
+        }
     }
     transfer(args[0], args[1], args[2], args[3], args[4])
 }
@@ -179,7 +203,8 @@ pub fn copy_file_range(args: &[u64; 6]) -> Result<usize> {
 /// `splice(in, in_offset, out, out_offset, count, flags)`: at least one of them is a pipe.
 ///
 /// # Errors
-/// As splice(2): `EINVAL`: neither is a pipe, or unknown flags; `ESPIPE`, `EBADF`, `EAGAIN`...
+/// As splice(2): `EINVAL`: neither is a pipe, or both are the same, unknown flags, or a file that is written at its end
+/// only; `ESPIPE`, `EBADF`, `EAGAIN`...
 pub fn splice(args: &[u64; 6]) -> Result<usize> {
     if args[5] as u32 & !super::splice::KNOWN_FLAGS != 0 {
         return Err(Errno::EINVAL);
@@ -188,8 +213,16 @@ pub fn splice(args: &[u64; 6]) -> Result<usize> {
         return Ok(0);
     }
     let (input, output) = (file(args[0])?, file(args[2])?);
-    if !is_pipe(&input) && !is_pipe(&output) {
-        return Err(Errno::EINVAL);
+    if !input.readable() || !output.writable() {
+        return Err(Errno::EBADF);
+    }
+    match (pipe_number(&input), pipe_number(&output)) {
+        (None, None) => return Err(Errno::EINVAL),
+        (from, to) if from == to => return Err(Errno::EINVAL),
+        (Some(_), _) if args[1] != 0 => return Err(Errno::ESPIPE),
+        (_, Some(_)) if args[3] != 0 => return Err(Errno::ESPIPE),
+        _ if appends(&output) => return Err(Errno::EINVAL),
+        _ => {}
     }
     if args[5] as u32 & linux::SPLICE_F_NONBLOCK != 0 {
         let waits = |file: &OpenFile, event| {

@@ -4,6 +4,7 @@ use linux_raw_sys::general as linux;
 
 use super::user;
 use crate::errno::{Errno, Result};
+use crate::fs::bytes::Bytes;
 use crate::fs::environment::Environment;
 use crate::fs::file::{OpenFile, Target};
 use crate::fs::kernel::Kernel;
@@ -15,21 +16,37 @@ use crate::util::Ref;
 /// Bytes of a name at most.
 const NAME_BYTES: usize = 249;
 
-/// `memfd_create(name, flags)`. The name is for people who look at `/proc`, and is not kept.
+/// `memfd_create(name, flags)`. The name is for people who look at `/proc`.
 ///
 /// # Errors
-/// `EINVAL`: an unknown flag, or a name too long; `EMFILE`, `ENOMEM`, `EFAULT`.
+/// `EINVAL`: an unknown flag, two that contradict each other, or a name too long; `ENOSYS`: pages of the kind that has to
+/// be set aside, which this kernel has not (as Linux without CONFIG_HUGETLBFS); `EMFILE`, `ENOMEM`, `EFAULT`.
 pub fn memfd_create(args: &[u64; 6]) -> Result<usize> {
     let flags = args[1] as u32;
-    let known = linux::MFD_CLOEXEC | linux::MFD_ALLOW_SEALING | linux::MFD_NOEXEC_SEAL | linux::MFD_EXEC;
-    if flags & !known != 0 || user::path(args[0])?.len() > NAME_BYTES {
+    let exec = linux::MFD_NOEXEC_SEAL | linux::MFD_EXEC;
+    let huge = linux::MFD_HUGETLB | linux::MFD_HUGE_MASK << linux::MFD_HUGE_SHIFT;
+    let known = linux::MFD_CLOEXEC | linux::MFD_ALLOW_SEALING | exec;
+    let known = if flags & linux::MFD_HUGETLB != 0 { known | huge } else { known };
+    if flags & !known != 0 || flags & exec == exec {
         return Err(Errno::EINVAL);
     }
+    let name = match user::path(args[0]) {
+        Err(Errno::ENAMETOOLONG) => return Err(Errno::EINVAL),
+        name => name?,
+    };
+    if name.len() > NAME_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    if flags & linux::MFD_HUGETLB != 0 {
+        return Err(Errno::ENOSYS);
+    }
+    let name = Bytes::copy_of(&name)?;
     let executable = flags & linux::MFD_NOEXEC_SEAL == 0;
     let sealing = flags & (linux::MFD_ALLOW_SEALING | linux::MFD_NOEXEC_SEAL) != 0;
     let (root, now) = (fs::root()?, Kernel.now());
     let mut tree = root.lock();
     let mut inode = new_file(&tree, if executable { 0o777 } else { 0o666 })?.at(now);
+    inode.memfd = Some(name);
     if sealing {
         inode.seals = if executable { 0 } else { linux::F_SEAL_EXEC };
     }
@@ -73,6 +90,6 @@ pub(super) fn add_seals(file: &OpenFile, more: u64) -> Result<usize> {
     if more & linux::F_SEAL_WRITE != 0 && Kernel.may_be_written(contents.object()) {
         return Err(Errno::EBUSY);
     }
-    place.with(|inode| inode.seals |= more);
+    place.with(|inode| inode.seal(more));
     Ok(0)
 }

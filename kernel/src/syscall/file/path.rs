@@ -19,7 +19,12 @@ use crate::util::Ref;
 pub fn openat(args: &[u64; 6]) -> Result<usize> {
     let (path, flags) = (user::path(args[1])?, args[2] as u32);
     let start = Start::new(args[0], &path)?;
-    let mode = args[3] as u32 & !current_files().lock().umask();
+    let mode = {
+        let files = current_files().lock();
+        // Before a file is made for which there is no descriptor.
+        files.lowest_free(0)?;
+        args[3] as u32 & !files.umask()
+    };
     let file = Ref::try_new(open(fs::root()?, &Kernel, start.node(), &path, flags, mode)?)?;
     // The clone outlives the lock, should there be no descriptor for it.
     current_files().lock().insert(file.clone(), flags & linux::O_CLOEXEC != 0, 0)

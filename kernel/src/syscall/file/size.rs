@@ -69,12 +69,33 @@ pub fn fsync(args: &[u64; 6]) -> Result<usize> {
     if file.place().is_some() { Ok(0) } else { Err(Errno::EINVAL) }
 }
 
-/// `sync()`; `syncfs(fd)`.
+/// `sync()`: memory is all there is.
 pub fn sync(_: &[u64; 6]) -> Result<usize> {
     fs::root().map(|_| 0)
 }
 
-/// `fadvise64(fd, offset, len, advice)`, `readahead(fd, offset, count)`: nothing is ever read ahead.
+/// `syncfs(fd)`.
+///
+/// # Errors
+/// `EBADF`.
+pub fn syncfs(args: &[u64; 6]) -> Result<usize> {
+    let file = file(args[0])?;
+    if file.flags() & linux::O_PATH == 0 { Ok(0) } else { Err(Errno::EBADF) }
+}
+
+/// `readahead(fd, offset, count)`: all there is has been read.
+///
+/// # Errors
+/// `EBADF`: not open for reading; `EINVAL`: no regular file.
+pub fn readahead(args: &[u64; 6]) -> Result<usize> {
+    let file = file(args[0])?;
+    if !file.readable() {
+        return Err(Errno::EBADF);
+    }
+    file.regular().map(|_| 0).map_err(|_| Errno::EINVAL)
+}
+
+/// `fadvise64(fd, offset, len, advice)`: nothing is ever read ahead.
 ///
 /// # Errors
 /// `EBADF`; `EINVAL`: advice there is not; `ESPIPE`: a pipe.

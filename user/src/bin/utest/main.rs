@@ -36,6 +36,8 @@ mod pointers;
 #[cfg(target_os = "none")]
 mod processes;
 #[cfg(target_os = "none")]
+mod refusals;
+#[cfg(target_os = "none")]
 mod registers;
 #[cfg(target_os = "none")]
 mod residency;
@@ -86,6 +88,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         exec::TESTS,
         files::TESTS,
         splice::TESTS,
+        refusals::TESTS,
         tree::TESTS,
         events::TESTS,
         system::TESTS,
