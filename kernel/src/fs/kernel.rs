@@ -105,7 +105,7 @@ impl Environment for Kernel {
                 "Linux version 6.12.0-pleat (Pleat {}) aarch64",
                 env!("CARGO_PKG_VERSION")
             )),
-            Generated::Uptime => procfs::uptime(out, arch::time::now_ns(), proc::idle_ns()),
+            Generated::Uptime => procfs::uptime(out, arch::time::now_ns(), proc::cpu_time::idle_ns()),
             Generated::Cpuinfo => procfs::cpuinfo(out, ONLINE_CPUS),
             Generated::OvercommitMemory => written(writeln!(out, "{}", mm.overcommit.mode() as u8)),
             Generated::OvercommitRatio => written(writeln!(out, "{}", mm.overcommit.ratio())),

@@ -142,6 +142,11 @@ impl AddressSpace {
         usage
     }
 
+    /// How many pages it maps.
+    pub fn rss_pages(&self) -> usize {
+        self.rss
+    }
+
     /// Frees everything the address space has. No CPU may run it: the caller switched to another table, or to the
     /// empty one.
     ///

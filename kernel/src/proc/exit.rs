@@ -5,14 +5,17 @@
 //! it. The last thing it does is to switch away, so the stack must not go before that: a reaper waits for state `DEAD`,
 //! which the next thread on that CPU sets (it has set it long ago unless that is another CPU).
 
+use core::cell::Cell;
 use core::sync::atomic::Ordering::{Acquire, SeqCst};
 
+use super::cpu_time::Used;
 use super::process::Process;
 use super::signal::info::{CLD_CONTINUED, CLD_STOPPED, Info};
 use super::signal::{self, status_exited};
 use super::table::{Changes, Found, Which};
 use super::task::{DEAD, TaskRef, WORK_ENDING};
-use super::{Pid, TABLE, fork, futex, kill, process, sched};
+use super::usage::{Spent, Usage};
+use super::{Pid, TABLE, alarm, fork, futex, kill, process, sched};
 use crate::arch;
 use crate::errno::{Errno, Result};
 use crate::mm::AddressSpace;
@@ -74,7 +77,9 @@ fn clear_tid(me: &Process) {
 pub(super) fn leave(me: &Process) -> ! {
     let leader = me.task.leader();
     arch::mmu::set_empty_user_table();
+    sched::settle();
     let mut table = TABLE.lock();
+    table.keep_usage(me.task_ref());
     table.remove_thread(me.task_ref());
     // What it was to take, others take; and who waits for it to go finds it gone.
     let waiting = leader.group.pending.lock().set();
@@ -144,7 +149,7 @@ fn resume(me: &'static Process) -> ! {
 /// Ends the current process, which has no other threads any more.
 fn end(me: &'static Process, status: u32) -> ! {
     if me.task.alarm.get()[0] != sched::NEVER {
-        sched::set_alarm(me.task_ref(), [sched::NEVER, 0]);
+        alarm::set(me.task_ref(), [sched::NEVER, 0]);
     }
     if me.task.group.sid.get() == me.task.pid() {
         crate::tty::process_ends(me.task.pid());
@@ -252,22 +257,38 @@ pub(crate) struct How {
     pub keep: bool,
 }
 
-/// Waits for a child of the current process. A zombie is buried. None if `nohang` and nothing has happened.
+/// Waits for a child of the current process. A zombie is buried. None if `nohang` and nothing has happened. What the child
+/// has used, with the children it has waited for, goes to `used` if that is wanted: it is too large to be handed up
+/// each time.
 ///
 /// # Errors
 /// `ECHILD`: there is no such child. `EINTR`: there is a signal to deal with.
-pub(crate) fn wait(which: Which, how: How) -> Result<Option<Waited>> {
+pub(crate) fn wait(which: Which, how: How, used: Option<&Cell<Used>>) -> Result<Option<Waited>> {
     let me = sched::current_task().leader();
+    let tell = |usage: Usage| {
+        if let Some(used) = used {
+            used.set(Spent::of(&usage, None).into());
+        }
+    };
     me.child_exit.wait_until(|| {
         let mut table = TABLE.lock();
         match table.find_child(me, which, how.changes) {
             Found::Zombie(zombie) if how.keep => {
+                tell(table.usage_in_all(zombie));
                 Some(Ok(Some(Waited { pid: zombie.pid(), status: zombie.wait_status.get() })))
             }
             Found::Zombie(zombie) => {
+                // Switched away from for good: nothing is added to its account any more.
+                while zombie.state.load(Acquire) != DEAD {
+                    core::hint::spin_loop();
+                }
+                tell(table.inherit(me, zombie));
                 table.remove(zombie);
                 drop(table);
-                Some(Ok(Some(bury(zombie))))
+                let waited = Waited { pid: zombie.pid(), status: zombie.wait_status.get() };
+                // SAFETY: not in the table, on nobody's list, and switched away from for good.
+                unsafe { process::free(zombie) };
+                Some(Ok(Some(waited)))
             }
             Found::Changed(child) => {
                 let report = &child.group.report;
@@ -275,6 +296,7 @@ pub(crate) fn wait(which: Which, how: How) -> Result<Option<Waited>> {
                 if !how.keep {
                     report.set(super::group::Report::Nothing);
                 }
+                tell(table.usage_in_all(child));
                 Some(Ok(Some(Waited { pid: child.pid(), status })))
             }
             Found::Nobody => Some(Err(Errno::ECHILD)),
@@ -282,15 +304,4 @@ pub(crate) fn wait(which: Which, how: How) -> Result<Option<Waited>> {
             Found::Alive => None,
         }
     })?
-}
-
-/// Frees a zombie that has been struck off the table.
-fn bury(zombie: TaskRef) -> Waited {
-    let waited = Waited { pid: zombie.pid(), status: zombie.wait_status.get() };
-    while zombie.state.load(Acquire) != DEAD {
-        core::hint::spin_loop();
-    }
-    // SAFETY: not in the table, on nobody's list, and switched away from for good.
-    unsafe { process::free(zombie) };
-    waited
 }

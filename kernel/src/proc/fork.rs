@@ -5,6 +5,7 @@
 //! way out. The parent runs on, the child is queued behind everybody else.
 
 use core::ptr::NonNull;
+use core::sync::atomic::Ordering::Relaxed;
 
 use super::group::Start;
 use super::process::{self, Parts, Process};
@@ -68,12 +69,15 @@ pub(crate) fn clone(frame: &TrapFrame, request: &Request) -> Result<Pid> {
     }
     let child = room.fill(parts, child_start, 0);
     // SAFETY: just made, and nobody else knows of it.
-    if let Err(error) = copy_memory(me, unsafe { &mut (*child.as_ptr()).mm }, shares) {
+    let copied = copy_memory(me, unsafe { &mut (*child.as_ptr()).mm }, shares);
+    // SAFETY: as above.
+    let task = unsafe { child.as_ref() }.task_ref();
+    let watched = me.task.group().watched.load(Relaxed) && !request.thread;
+    let watch = || if watched { me.task.group().watch_child(&task.group) } else { Ok(()) };
+    if let Err(error) = copied.and_then(|()| watch()) {
         discard(child);
         return Err(error);
     }
-    // SAFETY: as above.
-    let task = unsafe { child.as_ref() }.task_ref();
     // SAFETY: it stays alive until it is reaped, after its removal from the table, or has removed itself.
     let inserted = unsafe { enter(me, task, request) };
     let Ok(pid) = inserted else {
@@ -84,6 +88,7 @@ pub(crate) fn clone(frame: &TrapFrame, request: &Request) -> Result<Pid> {
         // The child exists, so there is no way to fail: Linux ignores a bad address too (kernel/fork.c).
         let _ = uaccess::copy_to_user(request.set_parent_tid, &pid.get().to_ne_bytes());
     }
+    task.started.set(arch::time::count());
     sched::enqueue(task);
     if request.vfork || request.wait {
         vfork::wait(me, request.vfork);

@@ -5,18 +5,21 @@
 //! is the last to end, whoever calls exit first, so the others reach it as long as they exist.
 //!
 //! # Locks
-//! `actions` and `pending` have their own, which are leaves. Cells are protected by the process table's. The atomics are
+//! `actions`, `pending` and `watch` have their own, which are leaves. Cells are protected by the process table's. The atomics are
 //! written under that lock too, and read by the process's threads without it.
 
+use alloc::boxed::Box;
 use core::cell::{Cell, UnsafeCell};
-use core::sync::atomic::{AtomicI16, AtomicU32, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicI16, AtomicU32, Ordering::*};
 
+use super::cpu_timer::Watch;
 use super::list::List;
 use super::pid::Pid;
 use super::signal::action::Actions;
 use super::signal::pending::Pending;
 use super::signal::{SIGCHLD, STATUS_CONTINUED, status_stopped};
 use super::task::{FAMILY, Task, TaskRef};
+use super::usage::Sums;
 use super::wait_queue::WaitQueue;
 use crate::errno::Result;
 
@@ -79,6 +82,12 @@ pub(super) struct Group {
     pub oom_score_adj: AtomicI16,
     /// Where a thread waits until it is alone: the leader to end, another to execute a program.
     pub alone: WaitQueue,
+    /// What it has used besides what its threads' accounts say.
+    pub sums: Sums,
+    /// Whether there is a `watch`.
+    pub watched: AtomicBool,
+    /// Its timers of CPU time, and the limit of that.
+    pub watch: spin::Mutex<Option<Box<Watch>>>,
 }
 
 // SAFETY: the cells are used under the process table's lock; `threads` too.
@@ -124,6 +133,18 @@ impl Group {
         Ok(Start { actions, pgid: self.pgid.get(), sid: self.sid.get(), exit_signal, oom_score_adj })
     }
 
+    /// Has a new process's group watched as this one is, as far as that is inherited. Nobody else knows of it yet.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    #[cold]
+    pub fn watch_child(&self, child: &Group) -> Result<()> {
+        let watch = Watch::for_child(&self.watch.lock())?;
+        child.watched.store(watch.is_some(), Relaxed);
+        *child.watch.lock() = watch;
+        Ok(())
+    }
+
     /// A process's that begins like this, with one thread.
     #[inline(always)]
     pub fn begin(start: Start) -> Self {
@@ -145,6 +166,9 @@ impl Group {
             leader_left: Cell::new(false),
             oom_score_adj: AtomicI16::new(oom_score_adj),
             alone: WaitQueue::new(),
+            sums: Sums::new(),
+            watched: AtomicBool::new(false),
+            watch: spin::Mutex::new(None),
         }
     }
 

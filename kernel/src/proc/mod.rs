@@ -22,6 +22,7 @@
 
 pub mod args;
 mod comm;
+pub(crate) mod cpu_timer;
 pub mod elf_plan;
 pub(crate) mod futex;
 mod group;
@@ -32,13 +33,19 @@ mod pid;
 pub(crate) mod request;
 pub(crate) mod restart;
 mod run_queue;
+mod sampler;
 mod script;
 pub mod signal;
 pub mod stack_image;
 mod table;
 mod task;
+pub(crate) mod usage;
 mod wait_queue;
 
+#[cfg(target_os = "none")]
+mod alarm;
+#[cfg(target_os = "none")]
+pub(crate) mod cpu_time;
 #[cfg(target_os = "none")]
 pub(crate) mod deliver;
 #[cfg(target_os = "none")]
@@ -80,6 +87,7 @@ pub use comm::Comm;
 pub use pid::{PID_MAX, Pid};
 #[cfg(target_os = "none")]
 pub(crate) use process::Restart;
+pub use sampler::CpuTimes;
 pub(crate) use table::{Changes, MAX_PROCESSES, Which};
 pub use task::Task;
 pub use wait_queue::WaitQueue;
@@ -93,7 +101,7 @@ pub use {
     inspect::{Pinned, committed_pages, find, next_pid, next_process},
     kill::{kill_pending, raise_sigpipe},
     process::Process,
-    sched::{before_user_return, idle_ns, run, timer_tick, yield_now},
+    sched::{before_user_return, run, timer_tick, yield_now},
 };
 
 /// All processes. See `table.rs`.
@@ -195,11 +203,11 @@ mod current {
     /// Sets the current process's alarm, and returns the old one: when (nanoseconds since boot; `u64::MAX`: never), and
     /// how often after that (0: once).
     pub(crate) fn set_alarm(alarm: [u64; 2]) -> [u64; 2] {
-        sched::set_alarm(sched::current_task().leader(), alarm)
+        super::alarm::set(sched::current_task().leader(), alarm)
     }
 
     /// The current process's alarm, as above.
     pub(crate) fn alarm() -> [u64; 2] {
-        sched::alarm(sched::current_task().leader())
+        super::alarm::get(sched::current_task().leader())
     }
 }

@@ -1,9 +1,9 @@
 //! The scheduler: round robin with a time slice of 10 ms, a run queue per CPU, no tick without need.
 //!
 //! A process gives up the CPU when it blocks, yields or exits, and when its slice ends while another is ready; the
-//! last happens only on the way back to EL0. The timer runs only while somebody is waiting for it (another ready
-//! process, or a sleeper), so a process that runs alone is never interrupted. The decision to set or stop it is put
-//! off to the next return to EL0, since most of what would set it (fork, then wait) stops it again before.
+//! last happens only on the way back to EL0. The timer is set for the first of: the end of the slice, a sleeper, an alarm,
+//! and, unless the CPU idles, the next sample of what it does (`sampler.rs`). The decision to set it anew is put off to
+//! the next return to EL0, since most of what would set it (fork, then wait) takes that back before.
 //!
 //! # Locks
 //! Interrupts are masked at EL1, so the current CPU's data changes only under its own hands. Each run queue and each
@@ -13,15 +13,19 @@ use core::cell::{Cell, UnsafeCell};
 use core::sync::atomic::{AtomicU64, Ordering::*};
 
 use super::process::{self, Process};
-use super::run_queue::{Alarms, RunQueue, Sleepers};
+use super::run_queue::{RunQueue, Sleepers};
+use super::sampler::{CpuTimes, Sampler};
 use super::task::{DETACHED, EXITING, RUNNING, SwitchedOut, TaskRef, WORK_RESCHED, WORK_RETIME, WORK_SIGNAL};
-use super::{TABLE, deliver, kill};
+use super::{alarm, cpu_time, deliver};
 use crate::arch::{self, Context, TrapFrame, percpu, time};
 use crate::errno::{Errno, Result};
 use crate::util::MAX_CPUS;
 
 /// How long a process runs while others are ready (nanoseconds).
 const SLICE_NS: u64 = 10_000_000;
+
+/// How often a CPU that is not idle is looked at (nanoseconds): 250 times a second, as Linux does by default.
+const SAMPLE_NS: u64 = 4_000_000;
 
 /// No time at all: the timer is stopped, or a wait has no end of its own.
 pub(super) const NEVER: u64 = u64::MAX;
@@ -35,6 +39,10 @@ struct Cpu {
     armed: Cell<u64>,
     /// When the current process's slice ends (nanoseconds).
     slice_end: Cell<u64>,
+    /// What the CPU's time is spent on.
+    sampler: Sampler,
+    /// When the next sample is due (nanoseconds).
+    sample_at: Cell<u64>,
     /// The task that the switch under way comes from.
     previous: Cell<Option<TaskRef>>,
     /// The idle loop's registers while a process runs.
@@ -51,6 +59,8 @@ static CPUS: [Cpu; MAX_CPUS] = [const {
         next_wake: AtomicU64::new(NEVER),
         armed: Cell::new(NEVER),
         slice_end: Cell::new(0),
+        sampler: Sampler::new(),
+        sample_at: Cell::new(NEVER),
         previous: Cell::new(None),
         idle: UnsafeCell::new(Context::EMPTY),
     }
@@ -59,45 +69,31 @@ static CPUS: [Cpu; MAX_CPUS] = [const {
 impl Cpu {
     /// Takes note of when the first sleeper wakes up.
     fn set_next_wake(&self, first_sleeper: u64) {
-        self.next_wake.store(first_sleeper.min(NEXT_ALARM.load(Relaxed)), Relaxed);
+        self.next_wake.store(first_sleeper.min(alarm::next()), Relaxed);
+    }
+
+    /// When the timer is to interrupt a process that has the CPU for itself (nanoseconds).
+    fn next_event(&self) -> u64 {
+        self.next_wake.load(Relaxed).min(self.sample_at.get())
+    }
+
+    /// Takes the samples that are due at `now` (ticks), if any are, of `current`.
+    #[cold]
+    fn sample(&self, current: Option<&Process>, now: u64, in_kernel: bool) -> bool {
+        let due = self.sampler.sample(current.map(|me| &me.task.account), now, in_kernel);
+        if due {
+            self.sample_at.set(time::count_to_ns(self.sampler.due()));
+        }
+        due
     }
 }
 
-/// The alarms of all processes, and when the first goes off (nanoseconds). Their lock is taken after the process table's.
-static ALARMS: spin::Mutex<Alarms> = spin::Mutex::new(Alarms::new());
-static NEXT_ALARM: AtomicU64 = AtomicU64::new(NEVER);
-
-/// Sets a process's alarm: when (nanoseconds since boot, or [`NEVER`]) and how often from then on (0: once). Returns what
-/// was set before.
-pub(super) fn set_alarm(leader: TaskRef, alarm: [u64; 2]) -> [u64; 2] {
-    let mut alarms = ALARMS.lock();
-    let old = alarms.set(leader, alarm);
-    NEXT_ALARM.store(alarms.next(), Relaxed);
-    drop(alarms);
+/// An alarm was set or taken off: the timer may have to be set for it.
+pub(super) fn alarms_changed() {
     let cpu = this_cpu();
     let first_sleeper = cpu.sleepers.lock().next_wake();
     cpu.set_next_wake(first_sleeper);
     current().task.request(WORK_RETIME);
-    old
-}
-
-/// A process's alarm, as [`set_alarm`] sets it.
-pub(super) fn alarm(leader: TaskRef) -> [u64; 2] {
-    let _alarms = ALARMS.lock();
-    leader.alarm.get()
-}
-
-/// Sends SIGALRM to those whose time has come.
-fn ring(now: u64) {
-    if NEXT_ALARM.load(Relaxed) > now {
-        return;
-    }
-    let table = TABLE.lock();
-    let mut alarms = ALARMS.lock();
-    while let Some(leader) = alarms.pop_due(now) {
-        kill::alarm(&table, leader);
-    }
-    NEXT_ALARM.store(alarms.next(), Relaxed);
 }
 
 fn this_cpu() -> &'static Cpu {
@@ -157,14 +153,24 @@ pub(super) fn schedule() {
 
 fn switch(cpu: &Cpu, previous: Option<&Process>, next: Option<TaskRef>) {
     cpu.previous.set(previous.map(Process::task_ref));
+    let (now, faults) = (time::count(), percpu::faults());
     let from = match previous {
         Some(me) => {
-            if !matches!(me.task.state.load(Relaxed), EXITING | DETACHED) {
+            let state = me.task.state.load(Relaxed);
+            if cpu.sampler.switch(&me.task.account, state != RUNNING, now, faults) {
+                cpu.sample(previous, now, true);
+            }
+            if !matches!(state, EXITING | DETACHED) {
                 me.save_user_registers();
             }
             me.context.get()
         }
-        None => cpu.idle.get(),
+        None => {
+            if cpu.sampler.resume(now, faults) {
+                cpu.sample(None, now, true);
+            }
+            cpu.idle.get()
+        }
     };
     let to = match next {
         Some(next) => {
@@ -201,7 +207,7 @@ pub(super) fn finish_switch() {
     }
     // A slice begins if others wait, and a timer that was set for others' sake has to be stopped.
     if let Some(me) = try_current()
-        && (cpu.armed.get() != cpu.next_wake.load(Relaxed) || !cpu.queue.lock().is_empty())
+        && (cpu.armed.get() != cpu.next_event() || !cpu.queue.lock().is_empty())
     {
         me.task.request(WORK_RETIME);
     }
@@ -255,11 +261,18 @@ pub(super) fn sleep_until(wake_at: u64) -> Result<()> {
     Ok(())
 }
 
-/// The timer interrupt, taken at EL0 or in the idle loop.
-pub fn timer_tick() {
+/// The timer interrupt, taken at EL0 or in the idle loop. `at_return`: nothing has been executed at EL0 since the kernel
+/// was left last, so the interrupt came while it was in the kernel and has waited.
+pub fn timer_tick(at_return: bool) {
     let cpu = this_cpu();
+    if cpu.sample(try_current(), time::count(), at_return)
+        && let Some(me) = try_current()
+    {
+        settle();
+        cpu_time::check(me);
+    }
     let now = time::now_ns();
-    ring(now);
+    alarm::ring(now);
     let mut sleepers = cpu.sleepers.lock();
     while let Some(task) = sleepers.pop_due(now) {
         wake(task);
@@ -275,7 +288,7 @@ pub fn timer_tick() {
     // The interrupt is a level: it goes away only when the deadline is moved or the timer stopped. So do that even
     // if the deadline is the same.
     cpu.armed.set(0);
-    arm(cpu, cpu.next_wake.load(Relaxed).min(cpu.slice_end.get()));
+    arm(cpu, cpu.next_event().min(cpu.slice_end.get()));
 }
 
 /// Sets the timer, or stops it (`NEVER`), unless that is how it is.
@@ -296,7 +309,7 @@ fn retime(cpu: &Cpu) {
     } else if cpu.slice_end.get() == NEVER {
         cpu.slice_end.set(time::now_ns() + SLICE_NS);
     }
-    arm(cpu, cpu.next_wake.load(Relaxed).min(cpu.slice_end.get()));
+    arm(cpu, cpu.next_event().min(cpu.slice_end.get()));
 }
 
 /// Called right before each return to EL0: gives up the CPU if the slice has ended, deals with signals.
@@ -326,22 +339,29 @@ fn do_work(me: &'static Process, frame: &mut TrapFrame) {
     }
 }
 
-/// How long all CPUs had nothing to do, in nanoseconds.
-static IDLE_NS: AtomicU64 = AtomicU64::new(0);
+/// Charges the current thread what it has used up to now, so that its account can be read.
+pub(super) fn settle() {
+    if let Some(me) = try_current() {
+        this_cpu().sampler.charge(&me.task.account, time::count(), percpu::faults());
+    }
+}
 
-/// How long all CPUs had nothing to do since boot, in nanoseconds.
-pub fn idle_ns() -> u64 {
-    IDLE_NS.load(Relaxed)
+/// What all CPUs together have done.
+pub(super) fn cpu_times() -> CpuTimes {
+    CPUS.iter().map(|cpu| cpu.sampler.times()).fold(CpuTimes::default(), CpuTimes::plus)
 }
 
 /// The idle loop: what a CPU does when there is nothing to do, and what the boot path ends in.
 pub fn run() -> ! {
+    let cpu = this_cpu();
+    cpu.sampler.start(time::count(), time::ns_to_count(SAMPLE_NS));
+    cpu.sample_at.set(time::count_to_ns(cpu.sampler.due()));
     loop {
         schedule();
         let cpu = this_cpu();
         arm(cpu, cpu.next_wake.load(Relaxed));
-        let before = time::now_ns();
+        let before = time::count();
         arch::idle_wait();
-        IDLE_NS.fetch_add(time::now_ns() - before, Relaxed);
+        cpu.sampler.idled(time::count() - before);
     }
 }

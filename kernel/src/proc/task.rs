@@ -22,6 +22,7 @@ use super::group::Group;
 use super::list::{Link, Linked, List};
 use super::pid::Pid;
 use super::signal::thread::ThreadSignals;
+use super::usage::{Account, Times};
 use super::wait_queue::WaitQueue;
 
 /// List kind: the run queue of a CPU.
@@ -89,6 +90,12 @@ pub struct Task {
     /// What this thread waits for at a futex; lock of the futexes.
     pub(super) futex: Cell<Slot>,
     pub(super) signals: ThreadSignals,
+    /// What this thread has used.
+    pub(super) account: Account,
+    /// Its CPU times as they were told last. Process table lock.
+    pub(super) shown: Cell<Times>,
+    /// When it was created, in ticks of the system counter. Written once, before it runs.
+    pub(super) started: Cell<u64>,
     /// What the threads of the process share; used in the leader alone.
     pub(super) group: Group,
     /// Where this process's threads wait for its children.
@@ -146,6 +153,9 @@ impl Task {
             addr_of_mut!((*at).alarm).write(Cell::new([u64::MAX, 0]));
             addr_of_mut!((*at).futex).write(Cell::new(Slot::default()));
             addr_of_mut!((*at).signals).write(signals);
+            addr_of_mut!((*at).account).write(Account::new());
+            addr_of_mut!((*at).shown).write(Cell::new(Times { user: 0, system: 0 }));
+            addr_of_mut!((*at).started).write(Cell::new(0));
             addr_of_mut!((*at).group).write(group);
             addr_of_mut!((*at).child_exit).write(WaitQueue::new());
         }

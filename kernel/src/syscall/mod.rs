@@ -22,6 +22,8 @@ pub mod file;
 #[cfg(target_os = "none")]
 mod futex;
 #[cfg(target_os = "none")]
+mod limit;
+#[cfg(target_os = "none")]
 mod mem;
 #[cfg(target_os = "none")]
 mod mlock;
@@ -47,6 +49,8 @@ mod terminal;
 mod time;
 #[cfg(target_os = "none")]
 mod unknown;
+#[cfg(target_os = "none")]
+mod usage;
 #[cfg(target_os = "none")]
 pub mod user_ptr;
 #[cfg(target_os = "none")]

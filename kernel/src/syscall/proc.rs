@@ -1,13 +1,15 @@
 //! System calls about processes and threads.
 
+use core::cell::Cell;
+
 use linux_raw_sys::general as raw;
 
 use super::clone_args::{self, Clone3};
-use super::commit;
 use super::user_ptr::UserPtr;
+use super::{commit, usage};
 use crate::arch::TrapFrame;
 use crate::errno::{Errno, Result};
-use crate::proc::exit::{self as end, How};
+use crate::proc::exit::{self as end, How, Waited};
 use crate::proc::request::Request;
 use crate::proc::{self, Changes, Pid, Which, fork, session};
 
@@ -73,14 +75,24 @@ pub fn wait4(args: &[u64; 6]) -> Result<usize> {
         continued: options & raw::WCONTINUED != 0,
     };
     let how = How { changes, nohang: options & raw::WNOHANG != 0, keep: false };
-    let Some(child) = end::wait(which, how)? else { return Ok(0) };
+    let Some(child) = wait_and_tell(which, how, rusage)? else { return Ok(0) };
     UserPtr::new(status).write_if_wanted(child.status)?;
-    UserPtr::new(rusage).write_if_wanted(NO_USAGE)?;
     Ok(child.pid.get() as usize)
 }
 
-/// A `struct rusage` that says nothing: what processes use is not accounted.
-const NO_USAGE: [u64; size_of::<raw::rusage>() / 8] = [0; size_of::<raw::rusage>() / 8];
+/// Waits for a child, and writes what it has used to the user address `rusage` (0: nowhere).
+#[inline(always)] // two callers
+fn wait_and_tell(which: Which, how: How, rusage: u64) -> Result<Option<Waited>> {
+    if rusage == 0 {
+        return end::wait(which, how, None);
+    }
+    let used = Cell::default();
+    let child = end::wait(which, how, Some(&used))?;
+    if child.is_some() {
+        UserPtr::new(rusage).write(usage::rusage(&used.get(), 0))?;
+    }
+    Ok(child)
+}
 
 fn child_number(pid: i32) -> Result<Pid> {
     u32::try_from(pid).ok().and_then(Pid::new).ok_or(Errno::ECHILD)
@@ -116,7 +128,7 @@ pub fn waitid(args: &[u64; 6]) -> Result<usize> {
         continued: options & raw::WCONTINUED != 0,
     };
     let how = How { changes, nohang: options & raw::WNOHANG != 0, keep: options & raw::WNOWAIT != 0 };
-    let found = end::wait(which, how)?;
+    let found = wait_and_tell(which, how, rusage)?;
     let [signal, code, pid, value] = match &found {
         Some(child) => {
             let told = child.info();
@@ -130,9 +142,6 @@ pub fn waitid(args: &[u64; 6]) -> Result<usize> {
         for (index, word) in [signal, 0, code, 0, pid, 0, value].into_iter().enumerate() {
             info.at(index).write(word)?;
         }
-    }
-    if found.is_some() {
-        UserPtr::new(rusage).write_if_wanted(NO_USAGE)?;
     }
     Ok(0)
 }
@@ -203,21 +212,6 @@ pub fn getsid(args: &[u64; 6]) -> Result<usize> {
 /// setsid().
 pub fn setsid(_: &[u64; 6]) -> Result<usize> {
     Ok(session::create()?.get() as usize)
-}
-
-/// getrusage(who, usage).
-pub fn getrusage(args: &[u64; 6]) -> Result<usize> {
-    if !(-1..=1).contains(&(args[0] as i32)) {
-        return Err(Errno::EINVAL);
-    }
-    UserPtr::new(args[1]).write(NO_USAGE)?;
-    Ok(0)
-}
-
-/// times(buffer): returns ticks since boot; the times that processes used are not accounted.
-pub fn times(args: &[u64; 6]) -> Result<usize> {
-    UserPtr::new(args[0]).write_if_wanted([0u64; 4])?;
-    Ok((crate::arch::time::now_ns() / 10_000_000) as usize)
 }
 
 /// Options of prctl (Linux: include/uapi/linux/prctl.h).

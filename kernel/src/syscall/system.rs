@@ -5,7 +5,6 @@ use linux_raw_sys::general as raw;
 use super::user_ptr::UserPtr;
 use crate::arch::{self, uaccess};
 use crate::errno::{Errno, Result};
-use crate::fs::file::fd::FD_LIMIT;
 use crate::proc;
 
 /// getuid and its kin: everybody is root.
@@ -139,20 +138,6 @@ pub fn getrandom(args: &[u64; 6]) -> Result<usize> {
         }
     }
     Ok(bytes)
-}
-
-/// prlimit64(pid, resource, new, old). Tells the limits there are; the wish for others is accepted and ignored.
-pub fn prlimit64(args: &[u64; 6]) -> Result<usize> {
-    let limit = match args[1] as u32 {
-        raw::RLIMIT_STACK => proc::layout::STACK_BYTES as u64,
-        raw::RLIMIT_NPROC => proc::MAX_PROCESSES.into(),
-        raw::RLIMIT_NOFILE => FD_LIMIT as u64,
-        raw::RLIMIT_CORE => 0,
-        0..raw::RLIM_NLIMITS => u64::MAX,
-        _ => return Err(Errno::EINVAL),
-    };
-    UserPtr::new(args[3]).write_if_wanted([limit; 2])?;
-    Ok(0)
 }
 
 /// reboot(magic, magic2, command). The end of QEMU, with exit status 0; a restart is one too, since a benchmark that

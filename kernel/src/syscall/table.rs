@@ -3,8 +3,8 @@
 use linux_raw_sys::general::*;
 
 use super::{
-    capability, event, exec, file, futex, mem, mlock, pidfd, poll, proc, remote, signal, socket, system,
-    time, unknown, userfault,
+    capability, event, exec, file, futex, limit, mem, mlock, pidfd, poll, proc, remote, signal, socket,
+    system, time, unknown, usage, userfault,
 };
 use crate::arch::TrapFrame;
 use crate::errno::{Errno, Result};
@@ -48,8 +48,8 @@ fn call(number: u32, args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
         __NR_getsid => proc::getsid(args),
         __NR_setsid => proc::setsid(args),
         __NR_prctl => proc::prctl(args),
-        __NR_getrusage => proc::getrusage(args),
-        __NR_times => proc::times(args),
+        __NR_getrusage => usage::getrusage(args),
+        __NR_times => usage::times(args),
         __NR_getuid | __NR_geteuid | __NR_getgid | __NR_getegid => system::root(args),
         __NR_getresuid | __NR_getresgid => system::all_root(args),
         __NR_setuid | __NR_setgid | __NR_setreuid | __NR_setregid => system::stay_root(args),
@@ -217,7 +217,9 @@ fn call(number: u32, args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
         __NR_sysinfo => system::sysinfo(args),
         __NR_personality => system::personality(args),
         __NR_getrandom => system::getrandom(args),
-        __NR_prlimit64 => system::prlimit64(args),
+        __NR_prlimit64 => limit::prlimit64(args),
+        __NR_getrlimit => limit::getrlimit(args),
+        __NR_setrlimit => limit::setrlimit(args),
         __NR_reboot => system::reboot(args),
 
         unknown => unknown::report(unknown),

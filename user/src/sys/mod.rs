@@ -13,6 +13,7 @@ pub mod system;
 pub mod thread;
 pub mod time;
 pub mod tree;
+pub mod usage;
 pub mod userfault;
 
 pub use errno::{Errno, Result};

@@ -40,26 +40,27 @@ fn other_sync(frame: &mut TrapFrame, esr: u64, far: u64) {
     }
 }
 
-/// IRQ at EL0.
-pub(super) extern "C" fn el0_irq(frame: &mut TrapFrame) {
-    interrupt();
+/// IRQ at EL0. `returned_to` is where the kernel was left for last, unless that was from an interrupt, too.
+pub(super) extern "C" fn el0_irq(frame: &mut TrapFrame, returned_to: u64) {
+    interrupt(frame.pc == returned_to);
     crate::proc::before_user_return(frame);
 }
 
 /// IRQ at EL1: in the idle loop's window.
 pub(super) extern "C" fn el1_irq() {
-    interrupt();
+    interrupt(true);
 }
 
 /// Acknowledges and handles the interrupt that is signalled. It is ended before its handler runs, because the timer's
-/// may switch to another thread; stopping the timer has withdrawn the request by then.
-fn interrupt() {
+/// may switch to another thread; stopping the timer has withdrawn the request by then. `at_return`: as
+/// [`crate::proc::timer_tick`] has it.
+fn interrupt(at_return: bool) {
     let Some(id) = gic::acknowledge() else { return };
     if id == time::interrupt_id() {
         time::stop_timer();
         super::mmu::isb();
         gic::end(id);
-        crate::proc::timer_tick();
+        crate::proc::timer_tick(at_return);
     } else if crate::tty::is_interrupt(id) {
         // A level as well: it goes away when all is read.
         crate::tty::receive();

@@ -10,6 +10,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use aarch64_cpu::registers::{Readable, TPIDR_EL1, Writeable};
 
+use paging::Event;
+
 use crate::mm::folio_stats::FolioCounters;
 use crate::mm::stats::Counters;
 use crate::util::MAX_CPUS;
@@ -105,6 +107,13 @@ pub fn set_current(thread: *mut ()) {
 #[inline(always)]
 pub fn counters() -> &'static Counters {
     &this().counters
+}
+
+/// This CPU's counts of page faults, and of those among them that read from swap: a page each.
+#[inline(always)]
+pub fn faults() -> [u64; 2] {
+    let counters = counters();
+    [counters.get(Event::PageFaults), counters.get(Event::PswpIn)]
 }
 
 /// This CPU's counts of what happens to folios.

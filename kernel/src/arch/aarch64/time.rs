@@ -3,6 +3,8 @@
 //! The virtual timer serves, unless the device tree gives only the physical one an interrupt. Started at EL2, the entry
 //! code makes both show the same time.
 
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use aarch64_cpu::registers::{
     CNTFRQ_EL0, CNTP_CTL_EL0, CNTP_CVAL_EL0, CNTPCT_EL0, CNTV_CTL_EL0, CNTV_CVAL_EL0, CNTVCT_EL0, Readable,
     Writeable,
@@ -26,6 +28,9 @@ struct Clock {
 }
 
 static CLOCK: Once<Clock> = Once::new();
+
+/// Whether that is the physical timer: every switch asks, so it stands apart.
+static PHYSICAL: AtomicBool = AtomicBool::new(false);
 
 /// Why there is no time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,6 +56,7 @@ pub fn init(timer: &Timer) -> Result<Interrupt, TimerError> {
         return Err(TimerError::NoFrequency);
     }
     let (ns_per_tick, ticks_per_ns) = ((NS_PER_S << SHIFT) / hz, (hz << (SHIFT - 1)) / (NS_PER_S >> 1));
+    PHYSICAL.store(physical, Relaxed);
     CLOCK.call_once(|| Clock { hz, ns_per_tick, ticks_per_ns, physical, interrupt });
     Ok(interrupt)
 }
@@ -77,10 +83,25 @@ pub(super) fn interrupt_id() -> u32 {
 }
 
 /// Nanoseconds since power-on. Not ordered against memory accesses around it.
+#[inline]
 pub fn now_ns() -> u64 {
-    let clock = clock();
-    let ticks = if clock.physical { CNTPCT_EL0.get() } else { CNTVCT_EL0.get() };
-    scale(ticks, clock.ns_per_tick)
+    count_to_ns(count())
+}
+
+/// The system counter. Not ordered, as [`now_ns`].
+#[inline(always)]
+pub fn count() -> u64 {
+    if PHYSICAL.load(Relaxed) { CNTPCT_EL0.get() } else { CNTVCT_EL0.get() }
+}
+
+/// Nanoseconds in `count` ticks of the system counter.
+pub fn count_to_ns(count: u64) -> u64 {
+    scale(count, clock().ns_per_tick)
+}
+
+/// Ticks of the system counter in `ns` nanoseconds.
+pub fn ns_to_count(ns: u64) -> u64 {
+    scale(ns, clock().ticks_per_ns)
 }
 
 /// Ticks of the timer per second.

@@ -111,12 +111,17 @@ exception_vectors:
     b.ne    el0_sync
     bl      {el0_svc}
     b       return_to_user
-    // IRQ
+    // IRQ. The last return's PC is still where it was loaded from: if it is where EL0 is now, the interrupt has waited for
+    // that return. A return from an interrupt leaves 0 there, since a loop may well be found at one place twice.
     slot    9
-    save_user
+    sub     sp, sp, #{FRAME}
+    save_x0_to_x29
+    ldr     x1, [sp, #16 * 16]
+    mrs     x21, sp_el0
+    save_state
     mov     x0, sp
     bl      {el0_irq}
-    b       return_to_user
+    b       return_from_irq
     unexpected 10
     unexpected 11
 
@@ -135,6 +140,7 @@ el0_sync:
 return_to_user:
     ldp     x30, x21, [sp, #16 * 15]
     ldp     x22, x23, [sp, #16 * 16]
+restore_user:
     msr     sp_el0, x21
     msr     elr_el1, x22
     msr     spsr_el1, x23
@@ -144,6 +150,12 @@ return_to_user:
     // No speculation past the return. Arm, "Straight-line Speculation" white paper.
     dsb     nsh
     isb
+
+return_from_irq:
+    ldp     x30, x21, [sp, #16 * 15]
+    ldp     x22, x23, [sp, #16 * 16]
+    str     xzr, [sp, #16 * 16]
+    b       restore_user
 
 // enter_user(frame: *const TrapFrame) -> !
 .global enter_user

@@ -26,8 +26,14 @@ pub struct Stat<'a> {
     pub session: u32,
     /// The process group in the foreground of its terminal; none: it has no terminal.
     pub foreground: Option<u32>,
+    /// Minor faults, those of children, major faults, those of children.
+    pub faults: [u64; 4],
+    /// CPU time at EL0 and in the kernel, and both of children; in nanoseconds.
+    pub times: [u64; 4],
     /// Threads.
     pub threads: u32,
+    /// When it was created, in nanoseconds since boot.
+    pub started: u64,
     /// Bytes of address space that are mapped.
     pub bytes: u64,
     /// Pages that are there.
@@ -40,15 +46,19 @@ pub struct Stat<'a> {
 /// `ENOMEM`.
 pub fn stat(out: &mut Text, stat: &Stat<'_>) -> Result<()> {
     let Stat { pid, state, parent, group, session, foreground, threads, bytes, rss, .. } = *stat;
+    let started = stat.started / TICK_NS;
     // The terminal is 4:64 (ttyS0).
     let (terminal, foreground) = foreground.map_or((0, -1), |group| (4 << 8 | 64, i64::from(group)));
     written(write!(out, "{pid} ("))?;
     out.push(stat.name)?;
-    // Terminal, its foreground group, flags, four counts of faults, four times.
-    written(write!(out, ") {state} {parent} {group} {session} {terminal} {foreground} 0 0 0 0 0 0 0 0 0 "))?;
+    // Terminal, its foreground group, flags.
+    written(write!(out, ") {state} {parent} {group} {session} {terminal} {foreground} 0 "))?;
+    for number in stat.faults.into_iter().chain(stat.times.map(|ns| ns / TICK_NS)) {
+        written(write!(out, "{number} "))?;
+    }
     // Priority, nice; threads; timer, start; sizes; limit; code, stack, registers, signals, where it waits, exit signal,
     // CPU, real-time, delays, guest times, more addresses, exit status.
-    written(write!(out, "20 0 {threads} 0 0 {bytes} {rss} {} ", u64::MAX))?;
+    written(write!(out, "20 0 {threads} 0 {started} {bytes} {rss} {} ", u64::MAX))?;
     written(writeln!(out, "0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0"))
 }
 
@@ -98,7 +108,10 @@ mod tests {
             group: 6,
             session: 5,
             foreground: Some(4),
+            faults: [31, 32, 33, 34],
+            times: [41, 42, 43, 44].map(|ticks| ticks * TICK_NS + TICK_NS - 1),
             threads: 2,
+            started: 55 * TICK_NS,
             bytes: 8192,
             rss: 9,
         };
@@ -110,7 +123,9 @@ mod tests {
         assert_eq!(rest.len(), 50, "fields 3 to 52 of proc(5)");
         let field = |number: usize| rest[number - 3];
         assert_eq!((field(20), field(23), field(24)), ("2", "8192", "9"));
-        assert_eq!(field(38), "17");
+        assert_eq!([10, 11, 12, 13].map(field), ["31", "32", "33", "34"]);
+        assert_eq!([14, 15, 16, 17].map(field), ["41", "42", "43", "44"]);
+        assert_eq!((field(22), field(38)), ("55", "17"));
     }
 
     #[test]

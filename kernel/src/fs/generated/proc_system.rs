@@ -5,6 +5,7 @@ use core::fmt::Write;
 use crate::errno::Result;
 use crate::fs::generated::proc_pid::TICK_NS;
 use crate::fs::generated::text::{Text, written};
+use crate::proc::CpuTimes;
 
 /// Memory, in KiB.
 #[derive(Clone, Copy, Default)]
@@ -62,16 +63,16 @@ pub fn meminfo(out: &mut Text, memory: &Memory) -> Result<()> {
     lines.into_iter().try_for_each(|(name, kib)| written(writeln!(out, "{name:<16}{kib:>8} kB")))
 }
 
-/// `stat`: how the CPU's time was spent since boot, and how many processes there were and are.
+/// `stat`: how the CPU's time was spent (in nanoseconds), and how many processes there were and are.
 ///
 /// # Errors
 /// `ENOMEM`.
-pub fn stat(out: &mut Text, (up_ns, idle_ns): (u64, u64), forks: u64, running: u64) -> Result<()> {
-    let (busy, idle) = (up_ns.saturating_sub(idle_ns) / TICK_NS, idle_ns / TICK_NS);
+pub fn stat(out: &mut Text, times: &CpuTimes, forks: u64, running: u64) -> Result<()> {
+    let [user, system, idle] = [times.user, times.system, times.idle].map(|ns| ns / TICK_NS);
     for cpu in ["cpu ", "cpu0"] {
-        written(writeln!(out, "{cpu} {busy} 0 0 {idle} 0 0 0 0 0 0"))?;
+        written(writeln!(out, "{cpu} {user} 0 {system} {idle} 0 0 0 0 0 0"))?;
     }
-    written(writeln!(out, "intr 0\nctxt 0\nbtime 0\nprocesses {forks}"))?;
+    written(writeln!(out, "intr 0\nctxt {}\nbtime 0\nprocesses {forks}", times.switches))?;
     written(writeln!(out, "procs_running {running}\nprocs_blocked 0"))
 }
 
@@ -108,10 +109,10 @@ mod tests {
             "Slab:                 64 kB\nSReclaimable:         24 kB\nSUnreclaim:           40 kB\n"
         ));
         assert!(info.contains("CommitLimit:         500 kB\nCommitted_AS:          6 kB\n"), "{info}");
-        let time = (30 * TICK_NS, 10 * TICK_NS);
-        let stat = text(|out| stat(out, time, 9, 2));
-        assert!(stat.starts_with("cpu  20 0 0 10 0 0 0 0 0 0\ncpu0 20 0 0 10 "), "{stat}");
-        assert!(stat.contains("\nprocesses 9\nprocs_running 2\n"));
+        let times = CpuTimes { user: 20 * TICK_NS, system: 7 * TICK_NS, idle: 10 * TICK_NS, switches: 77 };
+        let stat = text(|out| stat(out, &times, 9, 2));
+        assert!(stat.starts_with("cpu  20 0 7 10 0 0 0 0 0 0\ncpu0 20 0 7 10 "), "{stat}");
+        assert!(stat.contains("\nctxt 77\n") && stat.contains("\nprocesses 9\nprocs_running 2\n"));
         assert_eq!(text(|out| loadavg(out, 1, 7, 42)), "1.00 1.00 1.00 1/7 42\n");
     }
 }

@@ -32,6 +32,8 @@ pub struct Status<'a> {
     pub stack_kib: u64,
     /// Translation tables in KiB.
     pub tables_kib: u64,
+    /// Switches because it had to wait, and because others wanted to run.
+    pub switches: [u64; 2],
 }
 
 /// A VMA as `/proc/<pid>/maps` tells it.
@@ -119,7 +121,10 @@ pub fn status(out: &mut Text, status: &Status<'_>) -> Result<()> {
     for (name, kib) in sizes {
         written(writeln!(out, "{name}\t{kib:>8} kB"))?;
     }
-    written(writeln!(out, "Threads:\t{threads}"))
+    let [voluntary, involuntary] = status.switches;
+    written(writeln!(out, "Threads:\t{threads}"))?;
+    written(writeln!(out, "voluntary_ctxt_switches:\t{voluntary}"))?;
+    written(writeln!(out, "nonvoluntary_ctxt_switches:\t{involuntary}"))
 }
 
 /// The column, 0-based, that names in `maps` start at (Linux: fs/proc/task_mmu.c, `show_vma_header_prefix`).
@@ -178,12 +183,14 @@ mod tests {
             data_kib: 64,
             stack_kib: 32,
             tables_kib: 16,
+            switches: [5, 6],
         };
         let text = text(|out| status(out, &init));
         let expected =
             "Name:\tinit\nUmask:\t0022\nState:\tR (running)\nTgid:\t1\nNgid:\t0\nPid:\t1\nPPid:\t0\n";
         assert!(text.starts_with(expected), "{text}");
-        assert!(text.contains("\nVmRSS:\t     128 kB\n") && text.ends_with("\nThreads:\t1\n"), "{text}");
+        assert!(text.contains("\nVmRSS:\t     128 kB\n") && text.contains("\nThreads:\t1\n"), "{text}");
+        assert!(text.ends_with("\nvoluntary_ctxt_switches:\t5\nnonvoluntary_ctxt_switches:\t6\n"), "{text}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::fs::tree::constants::{MOUNTINFO, MOUNTS};
 use crate::fs::tree::node::Node;
 use crate::mm::smaps::Mapped;
 use crate::mm::{AddressSpace, Backing, Object, Prot, Vma, VmaFlags};
+use crate::proc::cpu_time::Used;
 use crate::proc::{self, Process};
 use crate::tty;
 use crate::util::Ref;
@@ -70,10 +71,31 @@ fn numbers(out: &mut Text, process: &Process, file: ProcessFile, sizes: &Sizes) 
             let (group, session) = process.group_and_session();
             let (bytes, rss) = (sizes.mapped * PAGE_SIZE, sizes.rss);
             let foreground = tty::foreground_of(session);
-            let stat = Stat { pid, name, state, parent, group, session, foreground, threads, bytes, rss };
+            let [own, children] = process.used();
+            let stat = Stat {
+                pid,
+                name,
+                state,
+                parent,
+                group,
+                session,
+                foreground,
+                faults: [
+                    own.counts.minor(),
+                    children.counts.minor(),
+                    own.counts.major,
+                    children.counts.major,
+                ],
+                times: [own.user, own.system, children.user, children.system],
+                threads,
+                started: process.started_ns(),
+                bytes,
+                rss,
+            };
             proc_pid::stat(out, &stat)
         }
         _ => {
+            let [Used { counts: switches, .. }, _] = process.used();
             let status = Status {
                 name,
                 state,
@@ -87,19 +109,21 @@ fn numbers(out: &mut Text, process: &Process, file: ProcessFile, sizes: &Sizes) 
                 data_kib: kib(sizes.data),
                 stack_kib: kib(sizes.stack),
                 tables_kib: kib(sizes.tables),
+                switches: [switches.voluntary, switches.involuntary],
             };
             procfs::status(out, &status)
         }
     }
 }
 
-/// What no process may exceed, and nobody can change.
-fn limits() -> impl Iterator<Item = Limit> {
+/// What a process may not exceed.
+fn limits(process: &Process) -> impl Iterator<Item = Limit> {
     const NONE: u64 = u64::MAX;
     let (stack, files) = (crate::mm::stack::STACK_BYTES, FD_LIMIT as u64);
     let processes = u64::from(proc::MAX_PROCESSES);
+    let cpu = process.cpu_limit();
     [
-        ("Max cpu time", NONE, NONE, "seconds"),
+        ("Max cpu time", cpu[0], cpu[1], "seconds"),
         ("Max file size", NONE, NONE, "bytes"),
         ("Max data size", NONE, NONE, "bytes"),
         ("Max stack size", stack, stack, "bytes"),
@@ -126,7 +150,7 @@ pub(super) fn text(out: &mut Text, process: &Process, file: ProcessFile) -> Resu
         ProcessFile::Mountinfo => return out.push(MOUNTINFO.as_bytes()),
         ProcessFile::OomScore => return written(writeln!(out, "{}", process.oom_score())),
         ProcessFile::OomScoreAdj => return written(writeln!(out, "{}", process.oom_score_adj())),
-        ProcessFile::Limits => return proc_pid::limits(out, limits()),
+        ProcessFile::Limits => return proc_pid::limits(out, limits(process)),
         ProcessFile::Comm => {
             let mut name = [0; 16];
             let len = process.name(&mut name);

@@ -42,7 +42,8 @@ fn processes() -> (u64, u64, u32) {
 pub(super) fn stat(out: &mut Text) -> Result<()> {
     let forks = arch::machine::counted(Event::Forks) + 1;
     let (_, running, _) = processes();
-    proc_system::stat(out, (arch::time::now_ns(), proc::idle_ns()), forks, running)
+    let times = proc::cpu_time::cpus();
+    proc_system::stat(out, &times, forks, running)
 }
 
 /// `/proc/loadavg`.

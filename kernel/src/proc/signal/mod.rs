@@ -35,6 +35,12 @@ pub const SIGKILL: u32 = raw::SIGKILL;
 pub const SIGSEGV: u32 = raw::SIGSEGV;
 /// Write to a pipe nobody reads.
 pub const SIGPIPE: u32 = raw::SIGPIPE;
+/// A timer of time at EL0 has run out.
+pub const SIGVTALRM: u32 = raw::SIGVTALRM;
+/// A timer of CPU time has run out.
+pub const SIGPROF: u32 = raw::SIGPROF;
+/// More CPU time used than the soft limit.
+pub const SIGXCPU: u32 = raw::SIGXCPU;
 /// A timer has run out.
 pub const SIGALRM: u32 = raw::SIGALRM;
 /// A child has exited, stopped or continued; ignoring it means that there will be no zombies.

@@ -104,6 +104,8 @@ pub const CALLS: &[Call] = &[
     (__NR_personality, 1, &[Any]),
     (__NR_getrandom, 8, &[Buffer, Length, Small]),
     (__NR_prlimit64, 6, &[Pid, Small, Buffer, Buffer]),
+    (__NR_getrlimit, 2, &[Small, Buffer]),
+    (__NR_setrlimit, 2, &[Small, Buffer]),
     (__NR_reboot, 1, &[Any, Any, Any]),
     // Files.
     (__NR_openat, 40, &[Dir, Path, OpenFlags, Mode]),

@@ -119,7 +119,11 @@ impl Values<'_> {
                 self.scratch.words(&[set])
             }
             Kind::SetSize => 8,
-            Kind::Clock => self.random.below(13).wrapping_sub(1),
+            Kind::Clock => match self.random.below(4) {
+                // Somebody's CPU time.
+                0 => (!(self.pid() as i32) << 3) as u64 | self.random.below(8),
+                _ => self.random.below(13).wrapping_sub(1),
+            },
             Kind::Mode => self
                 .random
                 .pick(&[0o644, 0o777, 0, 0o100_644, 0o010_644, 0o020_666, 0o140_777, 0o040_755, 0o060_600]),

@@ -56,6 +56,8 @@ mod terminal;
 #[cfg(target_os = "none")]
 mod threads;
 #[cfg(target_os = "none")]
+mod times;
+#[cfg(target_os = "none")]
 mod tree;
 #[cfg(target_os = "none")]
 mod userfault;
@@ -89,6 +91,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         files::TESTS,
         splice::TESTS,
         refusals::TESTS,
+        times::TESTS,
         tree::TESTS,
         events::TESTS,
         system::TESTS,
