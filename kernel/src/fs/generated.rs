@@ -42,6 +42,12 @@ pub enum Generated {
     Constant(&'static str),
     /// A file about the process with this number.
     Process(u32, ProcessFile),
+    /// `/proc/swaps`: where swap is.
+    Swaps,
+    /// `/proc/sys/vm/drop_caches`: writing to it gives up what is kept in memory for speed only.
+    DropCaches,
+    /// `/proc/sys/vm/overcommit_kbytes`: how much may be promised, if that is limited by a number.
+    OvercommitKbytes,
     /// `/proc/sys/vm/overcommit_memory`: how it is decided whether memory may be promised.
     OvercommitMemory,
     /// `/proc/sys/vm/overcommit_ratio`: how much may be, if that is limited.
@@ -63,9 +69,10 @@ impl Generated {
     pub const fn permissions(self) -> u32 {
         match self {
             Generated::FolioPolicy(_) | Generated::FolioSizePolicy(..) | Generated::BlockPolicy(_) => 0o644,
-            Generated::SwapSize | Generated::OvercommitMemory | Generated::OvercommitRatio => 0o644,
-            Generated::Process(_, ProcessFile::ClearRefs) => 0o200,
-            Generated::Process(_, ProcessFile::OomScoreAdj) => 0o644,
+            Generated::SwapSize | Generated::OvercommitMemory => 0o644,
+            Generated::OvercommitKbytes | Generated::OvercommitRatio => 0o644,
+            Generated::DropCaches | Generated::Process(_, ProcessFile::ClearRefs) => 0o200,
+            Generated::Process(_, ProcessFile::OomAdj | ProcessFile::OomScoreAdj) => 0o644,
             _ => 0o444,
         }
     }
@@ -88,6 +95,8 @@ pub enum ProcessFile {
     Mountinfo,
     /// `mounts`: the same, for people.
     Mounts,
+    /// `oom_adj`: as `oom_score_adj`, from -17 to 15, for programs of old.
+    OomAdj,
     /// `oom_score`: how likely the lack of memory strikes it.
     OomScore,
     /// `oom_score_adj`: what is added to that.
@@ -107,7 +116,7 @@ pub enum ProcessFile {
 }
 
 /// The files of `/proc`.
-pub const PROC: [(&[u8], Generated); 10] = [
+pub const PROC: [(&[u8], Generated); 11] = [
     (b"cmdline", Generated::Cmdline),
     (b"cpuinfo", Generated::Cpuinfo),
     (b"kpagecount", Generated::Kpagecount),
@@ -115,6 +124,7 @@ pub const PROC: [(&[u8], Generated); 10] = [
     (b"loadavg", Generated::Loadavg),
     (b"meminfo", Generated::Meminfo),
     (b"stat", Generated::Stat),
+    (b"swaps", Generated::Swaps),
     (b"uptime", Generated::Uptime),
     (b"version", Generated::Version),
     (b"vmstat", Generated::Vmstat),
@@ -145,7 +155,7 @@ pub enum ProcessEntry {
 }
 
 /// The entries of `/proc/<pid>`.
-pub const PROCESS: [(&[u8], ProcessEntry); 20] = [
+pub const PROCESS: [(&[u8], ProcessEntry); 21] = [
     (b"clear_refs", ProcessEntry::File(ProcessFile::ClearRefs)),
     (b"cmdline", ProcessEntry::File(ProcessFile::Cmdline)),
     (b"comm", ProcessEntry::File(ProcessFile::Comm)),
@@ -156,6 +166,7 @@ pub const PROCESS: [(&[u8], ProcessEntry); 20] = [
     (b"maps", ProcessEntry::File(ProcessFile::Maps)),
     (b"mountinfo", ProcessEntry::File(ProcessFile::Mountinfo)),
     (b"mounts", ProcessEntry::File(ProcessFile::Mounts)),
+    (b"oom_adj", ProcessEntry::File(ProcessFile::OomAdj)),
     (b"oom_score", ProcessEntry::File(ProcessFile::OomScore)),
     (b"oom_score_adj", ProcessEntry::File(ProcessFile::OomScoreAdj)),
     (b"pagemap", ProcessEntry::File(ProcessFile::Pagemap)),

@@ -17,11 +17,11 @@ use crate::fs::generated::procfs;
 use crate::fs::generated::sysfs;
 use crate::fs::generated::text::{Text, written};
 use crate::fs::tree::node::Node;
-use crate::mm::badness::parse_adj;
+use crate::mm::badness::{parse_adj, parse_old_adj};
 use crate::mm::block_policy::BlockSetting;
 use crate::mm::policy::{Memory, Policy, Setting};
 use crate::mm::space::USER_END;
-use crate::mm::{AddressSpace, Object};
+use crate::mm::{AddressSpace, Object, Vma};
 use crate::proc;
 use crate::util::Ref;
 use crate::{arch, syscall, tty};
@@ -48,7 +48,7 @@ impl Processes for Kernel {
     }
 
     fn current_thread(&self) -> u32 {
-        proc::current_pid()
+        proc::current_thread()
     }
 
     fn next_pid(&self, from: u32) -> Option<u32> {
@@ -56,7 +56,7 @@ impl Processes for Kernel {
     }
 
     fn next_thread(&self, pid: u32, from: u32) -> Option<u32> {
-        (from <= pid && proc::find(pid).is_some()).then_some(pid)
+        proc::next_thread(pid, from)
     }
 
     fn next_fd(&self, pid: u32, from: u32) -> Option<u32> {
@@ -108,6 +108,9 @@ impl Environment for Kernel {
             Generated::Uptime => procfs::uptime(out, arch::time::now_ns(), proc::cpu_time::idle_ns()),
             Generated::Cpuinfo => procfs::cpuinfo(out, ONLINE_CPUS),
             Generated::OvercommitMemory => written(writeln!(out, "{}", mm.overcommit.mode() as u8)),
+            Generated::OvercommitKbytes => written(writeln!(out, "{}", mm.overcommit.kbytes())),
+            Generated::Swaps => system::swaps(out),
+            Generated::DropCaches => Err(Errno::EINVAL), // only written
             Generated::OvercommitRatio => written(writeln!(out, "{}", mm.overcommit.ratio())),
             Generated::SwapSize => written(writeln!(out, "{}", mm.swap.usage().total as u64 * PAGE_SIZE)),
             Generated::Process(pid, file) => process::text(out, &*proc::find(pid).ok_or(Errno::ESRCH)?, file),
@@ -137,21 +140,30 @@ impl Environment for Kernel {
                 0 => crate::mm().swap_off(),
                 bytes => crate::mm().swap_on((bytes / PAGE_SIZE) as usize),
             },
+            // All that is kept in memory is kept nowhere else, so nothing can be dropped.
+            Generated::DropCaches if matches!(text, b"1" | b"2" | b"3" | b"4") => Ok(()),
+            Generated::DropCaches => Err(Errno::EINVAL),
+            Generated::OvercommitKbytes => crate::mm().overcommit.set_kbytes(text),
             Generated::OvercommitMemory => crate::mm().overcommit.set_mode(text),
             Generated::OvercommitRatio => crate::mm().overcommit.set_ratio(text),
             Generated::Process(pid, ProcessFile::ClearRefs) => {
                 let process = proc::find(pid).ok_or(Errno::ESRCH)?;
                 let mut memory = process.mm.lock();
                 match (&mut *memory, text) {
-                    (Some(space), b"1") => space.clear_referenced(crate::mm()),
+                    (Some(space), b"1") => space.clear_referenced(crate::mm(), |_| true),
+                    (Some(space), b"2") => space.clear_referenced(crate::mm(), |vma| !vma.is_mapped_file()),
+                    (Some(space), b"3") => space.clear_referenced(crate::mm(), Vma::is_mapped_file),
                     (Some(space), b"4") => space.clear_soft_dirty(crate::mm()),
-                    (None, b"1" | b"4") => {} // a zombie
+                    // The most that it had is what it has: no peak is kept (VmHWM).
+                    (Some(_), b"5") => {}
+                    (None, b"1" | b"2" | b"3" | b"4" | b"5") => {} // a zombie
                     _ => return Err(Errno::EINVAL),
                 }
                 Ok(())
             }
-            Generated::Process(pid, ProcessFile::OomScoreAdj) => {
-                let adj = parse_adj(text).ok_or(Errno::EINVAL)?;
+            Generated::Process(pid, file @ (ProcessFile::OomScoreAdj | ProcessFile::OomAdj)) => {
+                let parse = if file == ProcessFile::OomAdj { parse_old_adj } else { parse_adj };
+                let adj = parse(text).ok_or(Errno::EINVAL)?;
                 proc::find(pid).ok_or(Errno::ESRCH)?.set_oom_score_adj(adj);
                 Ok(())
             }

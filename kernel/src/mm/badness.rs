@@ -45,6 +45,24 @@ pub fn parse_adj(text: &[u8]) -> Option<i16> {
     text.parse().ok().filter(|adj| (ADJ_MIN..=ADJ_MAX).contains(adj))
 }
 
+/// The least of `oom_adj`, which stands for [`ADJ_MIN`] (Linux: OOM_DISABLE), and the greatest.
+const OLD: core::ops::RangeInclusive<i16> = -17..=15;
+
+/// Reads what is written to `oom_adj`, the file of old: a number from -17 to 15.
+pub fn parse_old_adj(text: &[u8]) -> Option<i16> {
+    let text = core::str::from_utf8(text).ok()?.trim();
+    match text.parse().ok().filter(|old| OLD.contains(old))? {
+        old if old == *OLD.end() => Some(ADJ_MAX),
+        old => Some((i32::from(old) * i32::from(ADJ_MIN) / i32::from(*OLD.start())) as i16),
+    }
+}
+
+/// What `oom_adj` says where `oom_score_adj` says `adj`.
+pub fn old_adj(adj: i16) -> i16 {
+    let old = i32::from(adj) * i32::from(*OLD.start()) / i32::from(ADJ_MIN);
+    (old as i16).min(*OLD.end())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +107,17 @@ mod tests {
         }
         for bad in ["", "-1001", "1001", "x", "1 2", "70000"] {
             assert_eq!(parse_adj(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_file_of_old_has_its_own_scale() {
+        for (old, adj) in [(-17, -1000), (0, 0), (8, 470), (15, 1000)] {
+            assert_eq!(parse_old_adj(std::format!("{old}\n").as_bytes()), Some(adj));
+        }
+        assert_eq!([-1000, -60, 0, 470, 1000].map(old_adj), [-17, -1, 0, 7, 15]);
+        for bad in [&b"-18"[..], b"16", b"", b"x"] {
+            assert_eq!(parse_old_adj(bad), None);
         }
     }
 }

@@ -16,6 +16,8 @@ pub mod flag {
     pub const MMAP: u64 = 1 << 11;
     /// Anonymous memory.
     pub const ANON: u64 = 1 << 12;
+    /// Goes to swap if it goes anywhere: anonymous memory, and files, which are a tmpfs's.
+    pub const SWAPBACKED: u64 = 1 << 14;
     /// The first page of a large folio.
     pub const COMPOUND_HEAD: u64 = 1 << 15;
     /// Another page of one.
@@ -24,6 +26,8 @@ pub mod flag {
     pub const NOPAGE: u64 = 1 << 20;
     /// A page of a large folio that processes map.
     pub const THP: u64 = 1 << 22;
+    /// The page of zeroes.
+    pub const ZERO_PAGE: u64 = 1 << 24;
     /// A translation table.
     pub const PGTABLE: u64 = 1 << 26;
 }
@@ -34,11 +38,14 @@ impl<M: Machine> Mm<M> {
         if !self.frames.contains(pfn) {
             return flag::NOPAGE;
         }
+        if pfn == self.zero_page {
+            return flag::ZERO_PAGE;
+        }
         let folio = self.frames.folio(pfn);
         let kind = match folio.kind {
             Kind::Free => return flag::BUDDY,
-            Kind::Anon => flag::ANON | flag::UPTODATE,
-            Kind::Object => flag::UPTODATE,
+            Kind::Anon => flag::ANON | flag::UPTODATE | flag::SWAPBACKED,
+            Kind::Object => flag::UPTODATE | flag::SWAPBACKED,
             Kind::Table => flag::PGTABLE,
             Kind::Kernel => 0,
         };
@@ -83,7 +90,8 @@ mod tests {
         let order = CONT_PTES.trailing_zeros() as usize;
         assert_eq!(mm.anon_folios()[order], 1);
         let head = process.pte(at).pfn();
-        let anon = flag::ANON | flag::UPTODATE | flag::MMAP | flag::THP;
+        let anon = flag::ANON | flag::UPTODATE | flag::SWAPBACKED | flag::MMAP | flag::THP;
+        assert_eq!(mm.frame_flags(mm.zero_page), flag::ZERO_PAGE);
         assert_eq!(mm.frame_flags(head), anon | flag::COMPOUND_HEAD);
         assert_eq!(mm.frame_flags(head.add(1)), anon | flag::COMPOUND_TAIL);
         assert_eq!(mm.frame_mappings(head.add(1)), 1);

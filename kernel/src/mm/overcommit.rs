@@ -4,9 +4,9 @@
 //! for every mapping where the limit is strict, and for whoever reads `/proc/meminfo`. So the usual mode costs nothing, and
 //! the sum is never wrong. Unlike Linux, root gets no reserve.
 
-use core::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use paging::VirtAddr;
+use paging::{PAGE_SIZE, VirtAddr};
 
 use super::space::AddressSpace;
 use super::vma::{Backing, Prot, Vma, VmaFlags};
@@ -30,6 +30,8 @@ pub struct Overcommit {
     mode: AtomicU8,
     /// Percentage of RAM that may be promised with [`Mode::Never`].
     ratio: AtomicU32,
+    /// KiB that may be, which counts instead of the percentage if it is not 0.
+    kbytes: AtomicU64,
 }
 
 /// Memory there is, in pages.
@@ -44,7 +46,11 @@ pub struct Supply {
 impl Overcommit {
     /// Linux's defaults.
     pub const fn new() -> Self {
-        Overcommit { mode: AtomicU8::new(Mode::Heuristic as u8), ratio: AtomicU32::new(50) }
+        Overcommit {
+            mode: AtomicU8::new(Mode::Heuristic as u8),
+            ratio: AtomicU32::new(50),
+            kbytes: AtomicU64::new(0),
+        }
     }
 
     /// How it is decided.
@@ -80,12 +86,33 @@ impl Overcommit {
     pub fn set_ratio(&self, text: &[u8]) -> Result<()> {
         let ratio = core::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
         self.ratio.store(ratio.ok_or(Errno::EINVAL)?, Relaxed);
+        self.kbytes.store(0, Relaxed);
+        Ok(())
+    }
+
+    /// KiB that may be promised where that is limited; 0: a percentage of RAM.
+    pub fn kbytes(&self) -> u64 {
+        self.kbytes.load(Relaxed)
+    }
+
+    /// Reads that number as it is written to the file. The percentage reads 0 from then on.
+    ///
+    /// # Errors
+    /// `EINVAL`: no number.
+    pub fn set_kbytes(&self, text: &[u8]) -> Result<()> {
+        let kbytes = core::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+        self.kbytes.store(kbytes.ok_or(Errno::EINVAL)?, Relaxed);
+        self.ratio.store(0, Relaxed);
         Ok(())
     }
 
     /// Pages that may be promised with [`Mode::Never`].
     pub fn limit(&self, supply: Supply) -> u64 {
-        supply.ram * u64::from(self.ratio()) / 100 + supply.swap
+        let of_ram = match self.kbytes() {
+            0 => supply.ram * u64::from(self.ratio()) / 100,
+            kbytes => kbytes / (PAGE_SIZE / 1024),
+        };
+        of_ram.saturating_add(supply.swap)
     }
 
     /// Whether `pages` more may be promised. `noreserve`: the program asked not to count them (MAP_NORESERVE), to which
@@ -194,6 +221,10 @@ mod tests {
         assert!(!overcommit.permits(601, true, SUPPLY, || 0), "MAP_NORESERVE is not listened to");
         overcommit.set_ratio(b"150").unwrap();
         assert_eq!(overcommit.limit(SUPPLY), 1600);
+        overcommit.set_kbytes(b"640").unwrap();
+        assert_eq!((overcommit.limit(SUPPLY), overcommit.ratio()), (640 / (PAGE_SIZE / 1024) + 100, 0));
+        overcommit.set_ratio(b"50").unwrap();
+        assert_eq!((overcommit.limit(SUPPLY), overcommit.kbytes()), (600, 0));
     }
 
     #[test]
@@ -202,7 +233,7 @@ mod tests {
         for bad in [&b""[..], b"3", b"-1", b"00", b"x"] {
             assert!(overcommit.set_mode(bad).is_err());
         }
-        assert!(overcommit.set_ratio(b"half").is_err());
+        assert!(overcommit.set_ratio(b"half").is_err() && overcommit.set_kbytes(b"-1").is_err());
         assert_eq!((overcommit.mode(), overcommit.ratio()), (Mode::Heuristic, 50));
     }
 }

@@ -25,6 +25,7 @@ use super::vma::{Vma, VmaFlags};
 
 /// Bits of a page's word in `pagemap`. Below, in bits 0 to 54, is its frame, or its swap slot shifted by 5.
 const SOFT_DIRTY: u64 = 1 << 55;
+const EXCLUSIVE: u64 = 1 << 56;
 const UFFD_WP: u64 = 1 << 57;
 const FILE_OR_SHARED: u64 = 1 << 61;
 const SWAPPED: u64 = 1 << 62;
@@ -67,9 +68,9 @@ impl AddressSpace {
         flush.flush(&mm.machine, self.asid());
     }
 
-    /// No page was accessed. Not flushed: an access through an old translation may go unnoticed for a while.
-    pub fn clear_referenced<M: Machine>(&mut self, mm: &Mm<M>) {
-        for vma in self.vmas.iter() {
+    /// No page of the VMAs that `which` is true of was accessed. Not flushed: an access through an old translation may go unnoticed for a while.
+    pub fn clear_referenced<M: Machine>(&mut self, mm: &Mm<M>, which: impl Fn(&Vma) -> bool) {
+        for vma in self.vmas.iter().filter(|vma| which(vma)) {
             for part in parts(&mm.machine, self.root, vma.start, vma.end) {
                 let (first, nr) = match part {
                     Part::Table(first, nr) => (first, nr),
@@ -119,8 +120,12 @@ fn describe<M: Machine>(mm: &Mm<M>, vma: &Vma, pte: Pte) -> u64 {
     word |= if pte.is_uffd_wp() { UFFD_WP } else { 0 };
     match pte.non_present() {
         None => {
-            let file = !pte.is_special() && mm.frames.folio(pte.pfn()).kind != Kind::Anon;
-            word |= PRESENT | pte.pfn().get() | if file { FILE_OR_SHARED } else { 0 };
+            word |= PRESENT | pte.pfn().get();
+            if !pte.is_special() {
+                let file = mm.frames.folio(pte.pfn()).kind != Kind::Anon;
+                word |= if file { FILE_OR_SHARED } else { 0 };
+                word |= if mm.frame_mappings(pte.pfn()) == 1 { EXCLUSIVE } else { 0 };
+            }
         }
         Some(NonPresent::Swap(SwapEntry { slot })) => word |= SWAPPED | slot << 5,
         Some(NonPresent::Migration { pfn, .. }) => word |= SWAPPED | pfn.get() << 5,

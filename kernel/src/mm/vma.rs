@@ -99,6 +99,11 @@ pub struct Vma {
 }
 
 impl Vma {
+    /// Whether it shows a file, or shared memory, which is one without a name.
+    pub fn is_mapped_file(&self) -> bool {
+        !matches!(self.backing, Backing::Anon)
+    }
+
     /// Whether writes stay with the process: a write to a page that others see too copies it first.
     #[inline]
     pub fn is_private(&self) -> bool {

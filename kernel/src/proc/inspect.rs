@@ -59,6 +59,13 @@ pub fn next_pid(from: u32) -> Option<u32> {
     (from.max(1)..super::PID_MAX).find(|pid| Pid::new(*pid).is_some_and(|pid| table.process(pid).is_some()))
 }
 
+/// The smallest number not below `from` of a thread of the process `pid`, a leader that has ended included.
+pub fn next_thread(pid: u32, from: u32) -> Option<u32> {
+    let table = TABLE.lock();
+    let leader = table.process(Pid::new(pid)?)?;
+    table.threads(leader).map(|thread| thread.pid().get()).filter(|tid| *tid >= from).min()
+}
+
 /// Pages that have been promised to all processes, or that files and shared memory have.
 pub fn committed_pages() -> u64 {
     let mut pages = crate::mm().object_pages();

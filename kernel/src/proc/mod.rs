@@ -98,7 +98,7 @@ pub use current::*;
 pub use {
     fault::{access_failed, page_fault, uaccess_fault, user_fault},
     init::spawn_init,
-    inspect::{Pinned, committed_pages, find, next_pid, next_process},
+    inspect::{Pinned, committed_pages, find, next_pid, next_process, next_thread},
     kill::{kill_pending, raise_sigpipe},
     process::Process,
     sched::{before_user_return, run, timer_tick, yield_now},
@@ -133,6 +133,11 @@ mod current {
     /// The number of the process that makes this system call; 0 outside of any.
     pub fn current_pid() -> u32 {
         sched::try_current().map_or(0, |me| me.task.leader().pid().get())
+    }
+
+    /// The number of the thread that makes this system call; 0 outside of any.
+    pub fn current_thread() -> u32 {
+        sched::try_current().map_or(0, |me| me.task.pid().get())
     }
 
     /// The number of the process whose memory the thread that makes this system call uses.

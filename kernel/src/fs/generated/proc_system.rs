@@ -76,6 +76,21 @@ pub fn stat(out: &mut Text, times: &CpuTimes, forks: u64, running: u64) -> Resul
     written(writeln!(out, "procs_running {running}\nprocs_blocked 0"))
 }
 
+/// `swaps`: the one place that swap can be, with its size and what is used of it, in KiB; no line if there is none. It is
+/// memory and no device, so it has the path of the file that sets its size.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn swaps(out: &mut Text, (total, used): (u64, u64)) -> Result<()> {
+    out.push(b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n")?;
+    if total == 0 {
+        return Ok(());
+    }
+    let tab = |kib| if kib < 10_000_000 { "\t" } else { "" };
+    let (path, gap) = ("/sys/kernel/mm/swap/size", 40);
+    written(writeln!(out, "{path:<gap$}file\t\t{total}\t{}{used}\t{}-2", tab(total), tab(used)))
+}
+
 /// `loadavg`: no averages are kept, so what is running now stands for all three.
 ///
 /// # Errors
@@ -113,6 +128,10 @@ mod tests {
         let stat = text(|out| stat(out, &times, 9, 2));
         assert!(stat.starts_with("cpu  20 0 7 10 0 0 0 0 0 0\ncpu0 20 0 7 10 "), "{stat}");
         assert!(stat.contains("\nctxt 77\n") && stat.contains("\nprocesses 9\nprocs_running 2\n"));
+        let swap = text(|out| swaps(out, (65_536, 4096)));
+        let expected = format!("{:<40}file\t\t65536\t\t4096\t\t-2", "/sys/kernel/mm/swap/size");
+        assert_eq!(swap.lines().nth(1), Some(expected.as_str()));
+        assert_eq!(text(|out| swaps(out, (0, 0))).lines().count(), 1);
         assert_eq!(text(|out| loadavg(out, 1, 7, 42)), "1.00 1.00 1.00 1/7 42\n");
     }
 }

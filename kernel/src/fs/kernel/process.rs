@@ -15,6 +15,7 @@ use crate::fs::generated::smaps::{self, Area};
 use crate::fs::generated::text::{Text, written};
 use crate::fs::tree::constants::{MOUNTINFO, MOUNTS};
 use crate::fs::tree::node::Node;
+use crate::mm::badness::old_adj;
 use crate::mm::smaps::Mapped;
 use crate::mm::{AddressSpace, Backing, Object, Prot, Vma, VmaFlags};
 use crate::proc::cpu_time::Used;
@@ -148,6 +149,7 @@ pub(super) fn text(out: &mut Text, process: &Process, file: ProcessFile) -> Resu
     match file {
         ProcessFile::Mounts => return out.push(MOUNTS.as_bytes()),
         ProcessFile::Mountinfo => return out.push(MOUNTINFO.as_bytes()),
+        ProcessFile::OomAdj => return written(writeln!(out, "{}", old_adj(process.oom_score_adj()))),
         ProcessFile::OomScore => return written(writeln!(out, "{}", process.oom_score())),
         ProcessFile::OomScoreAdj => return written(writeln!(out, "{}", process.oom_score_adj())),
         ProcessFile::Limits => return proc_pid::limits(out, limits(process)),

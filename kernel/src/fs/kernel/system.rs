@@ -28,6 +28,12 @@ pub(super) fn meminfo(out: &mut Text) -> Result<()> {
     proc_system::meminfo(out, &memory)
 }
 
+/// `/proc/swaps`.
+pub(super) fn swaps(out: &mut Text) -> Result<()> {
+    let swap = crate::mm().swap.usage();
+    proc_system::swaps(out, (kib(swap.total as u64), kib(swap.used as u64)))
+}
+
 /// How many processes there are, how many of them want to run, and the greatest number among them.
 fn processes() -> (u64, u64, u32) {
     let (mut count, mut running, mut last) = (0, 0, 0);

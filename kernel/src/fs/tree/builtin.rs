@@ -87,6 +87,8 @@ pub fn populate(tree: &mut Tree) -> Result<()> {
     for name in [&b"sys"[..], b"vm"] {
         vm = directory(tree, vm, name, 0o555, Mount::Proc)?;
     }
+    generated(tree, vm, b"drop_caches", Generated::DropCaches)?;
+    generated(tree, vm, b"overcommit_kbytes", Generated::OvercommitKbytes)?;
     generated(tree, vm, b"overcommit_memory", Generated::OvercommitMemory)?;
     generated(tree, vm, b"overcommit_ratio", Generated::OvercommitRatio)?;
     tree.sweep();
@@ -171,7 +173,7 @@ mod tests {
         assert_eq!(tree.inode(size).mode, 0o100_644);
         assert_eq!(
             tree.entries(find(&tree, b"/sys/kernel/mm/transparent_hugepage").unwrap()).len(),
-            7 + MAX_ORDER as usize
+            8 + MAX_ORDER as usize
         );
         assert!(find(&tree, b"/sys/kernel/mm/transparent_hugepage/refold").is_ok());
         assert!(find(&tree, b"/proc/sys/vm/overcommit_memory").is_ok());

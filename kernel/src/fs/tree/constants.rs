@@ -5,10 +5,9 @@
 pub type Constant = (&'static str, &'static str, &'static str);
 
 /// All of them. Sorted by directory, so that each is made once.
-pub const CONSTANTS: [Constant; 29] = [
+pub const CONSTANTS: [Constant; 33] = [
     ("proc", "filesystems", "nodev\tproc\nnodev\tsysfs\nnodev\ttmpfs\nnodev\tdevtmpfs\n"),
     ("proc", "mounts", MOUNTS),
-    ("proc", "swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
     ("proc/sys/fs", "file-max", "9223372036854775807\n"),
     ("proc/sys/fs", "nr_open", "1024\n"),
     ("proc/sys/fs", "pipe-max-size", "65536\n"),
@@ -27,6 +26,10 @@ pub const CONSTANTS: [Constant; 29] = [
     ("proc/sys/vm", "max_map_count", "65530\n"),
     ("proc/sys/vm", "mmap_min_addr", "65536\n"),
     ("proc/sys/vm", "nr_hugepages", "0\n"),
+    ("proc/sys/vm", "oom_dump_tasks", "0\n"),
+    ("proc/sys/vm", "oom_kill_allocating_task", "0\n"),
+    ("proc/sys/vm", "page-cluster", "0\n"),
+    ("proc/sys/vm", "panic_on_oom", "0\n"),
     ("proc/sys/vm", "swappiness", "60\n"),
     ("sys/devices/system/cpu", "online", "0\n"),
     ("sys/devices/system/cpu", "possible", "0\n"),
@@ -34,8 +37,16 @@ pub const CONSTANTS: [Constant; 29] = [
     ("sys/devices/system/cpu/cpu0/topology", "physical_package_id", "0\n"),
     ("sys/devices/system/node", "online", "0\n"),
     ("sys/kernel/mm/transparent_hugepage", "defrag", "always defer defer+madvise [madvise] never\n"),
+    ("sys/kernel/mm/transparent_hugepage", "hpage_pmd_size", PMD_SIZE),
     ("sys/kernel/mm/transparent_hugepage", "use_zero_page", "0\n"),
 ];
+
+/// Bytes that an entry of the level above PTEs maps.
+const PMD_SIZE: &str = match paging::PAGE_SHIFT {
+    12 => "2097152\n",
+    14 => "33554432\n",
+    _ => "536870912\n",
+};
 
 /// What is mounted, as `mounts` tells it.
 pub const MOUNTS: &str = "tmpfs / tmpfs rw 0 0\nproc /proc proc rw 0 0\nsysfs /sys sysfs rw 0 0\n";
@@ -60,6 +71,7 @@ mod tests {
         assert_eq!(value("cap_last_cap"), u64::from(crate::syscall::capability::LAST));
         assert_eq!(value("nr_open"), crate::fs::file::fd::FD_LIMIT as u64);
         assert_eq!(value("pipe-max-size"), crate::fs::channel::pipe::PIPE_BYTES as u64);
+        assert_eq!(value("hpage_pmd_size"), paging::Level::PMD.entry_size());
         assert_eq!(value("max_map_count"), crate::mm::vma_list::MAX_MAP_COUNT as u64);
         assert_eq!(value("mmap_min_addr"), crate::mm::space::USER_START.get());
     }

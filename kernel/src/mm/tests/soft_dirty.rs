@@ -8,6 +8,7 @@ use crate::mm::testing::machine;
 use crate::mm::{Backing, MapFlags, MapRequest, Prot};
 
 const SOFT_DIRTY: u64 = 1 << 55;
+const EXCLUSIVE: u64 = 1 << 56;
 const SHARED: u64 = 1 << 61;
 const SWAPPED: u64 = 1 << 62;
 const PRESENT: u64 = 1 << 63;
@@ -150,10 +151,37 @@ fn shared_memory_is_tracked_too() {
 }
 
 #[test]
+fn what_nobody_else_maps_is_exclusive() {
+    let mm = machine();
+    let mut process = filled(&mm, 1);
+    assert_eq!(words(&process, 1)[0] & (PRESENT | EXCLUSIVE), PRESENT | EXCLUSIVE);
+    let child = process.fork().unwrap();
+    assert_eq!(words(&process, 1)[0] & (PRESENT | EXCLUSIVE), PRESENT);
+    child.exit();
+    process.exit();
+    let mut reader = Process::new(&mm);
+    reader.map_anon(BASE, 1);
+    reader.read(BASE).unwrap();
+    assert_eq!(words(&reader, 1)[0] & (PRESENT | EXCLUSIVE), PRESENT, "the page of zeroes is everybody's");
+    reader.exit();
+}
+
+#[test]
+fn accesses_are_forgotten_of_the_mappings_that_are_meant() {
+    let mm = machine();
+    let mut process = filled(&mm, 1);
+    process.space.clear_referenced(&mm, crate::mm::Vma::is_mapped_file);
+    assert!(process.pte(BASE).is_young());
+    process.space.clear_referenced(&mm, |vma| !vma.is_mapped_file());
+    assert!(!process.pte(BASE).is_young());
+    process.exit();
+}
+
+#[test]
 fn forgetting_accesses_keeps_blocks_and_contents() {
     let mm = machine();
     let mut process = filled(&mm, 2 * CONT_PTES);
-    process.space.clear_referenced(&mm);
+    process.space.clear_referenced(&mm, |_| true);
     assert!((0..2 * CONT_PTES).all(|page| !process.pte(BASE + page * PAGE).is_young()));
     assert_eq!(
         (folded(&process, BASE, 2 * CONT_PTES), mm.machine.counted(Event::Unfold)),

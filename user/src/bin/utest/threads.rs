@@ -31,6 +31,7 @@ pub const TESTS: &[Test] = &[
     ("vfork and exec", vfork_exec),
     ("vfork: who waits for the child can be killed", vfork_killed),
     ("a robust lock of a dead owner", robust),
+    ("/proc/self/task and thread-self name the threads", listed),
 ];
 
 const MILLISECOND: u64 = 1_000_000;
@@ -399,5 +400,44 @@ fn robust(_: Args) -> Outcome {
     // SAFETY: the fresh mapping; the thread is gone.
     let lock = unsafe { &(*(page as *const Robust)).lock };
     check_eq!(lock.load(SeqCst), linux::FUTEX_WAITERS | linux::FUTEX_OWNER_DIED);
+    Ok(())
+}
+
+/// Waits in the thread: notes which one `/proc/thread-self` is, and stays until told to go.
+extern "C" fn look_and_wait(_: usize) {
+    let mut buffer = [0; 64];
+    let own = user::sys::tree::readlink(c"/proc/thread-self", &mut buffer).ok().and_then(|path| {
+        let last = path.rsplit(|byte| *byte == b'/').next()?;
+        user::text::leading_number(last)
+    });
+    WORD.store(own.unwrap_or(0) as u32, SeqCst);
+    let _ = wake(&WORD, 1);
+    while OTHER.load(SeqCst) == 0 {
+        let _ = thread::wait(&OTHER, 0);
+    }
+}
+
+fn listed(_: Args) -> Outcome {
+    WORD.store(0, SeqCst);
+    OTHER.store(0, SeqCst);
+    let thread = start(look_and_wait, 0)?;
+    while WORD.load(SeqCst) == 0 {
+        let _ = thread::wait(&WORD, 0);
+    }
+    let task = file::open(c"/proc/self/task", linux::O_RDONLY | linux::O_DIRECTORY)?;
+    let mut buffer = [0; 512];
+    let bytes = file::directory_entries(task, &mut buffer)?;
+    OTHER.store(1, SeqCst);
+    wake(&OTHER, 1)?;
+    thread.join();
+    file::close(task)?;
+    check_eq!(WORD.load(SeqCst), thread.tid as u32);
+    let (mut at, mut entries) = (0, 0);
+    while at < bytes {
+        let Some([low, high]) = buffer.get(at + 16..at + 18) else { break };
+        at += usize::from(u16::from_ne_bytes([*low, *high])); // d_reclen
+        entries += 1;
+    }
+    check_eq!(entries, 4); // . and .. and two threads
     Ok(())
 }
