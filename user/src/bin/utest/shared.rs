@@ -79,7 +79,8 @@ fn file_by_block(_: Args) -> Outcome {
     let fd = file::open(c"/bin/utest", file::READ_ONLY)?;
     let (_, size) = file::stat(fd)?;
     let (page, block) = (page_size(), block_size());
-    let blocks = size as usize / block;
+    // Of whole pages: the last is mapped to its end.
+    let blocks = (size as usize).next_multiple_of(page) / block;
     // From the second page on: the mapping begins as far into a block as the file's page does.
     // SAFETY: at no fixed place.
     let base = unsafe { memory::map_at(0, size as usize - page, READ, FILE_PRIVATE, fd, page as u64) }?;
