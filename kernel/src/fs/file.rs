@@ -17,6 +17,7 @@ pub mod device;
 pub mod fd;
 mod position;
 pub mod regular;
+pub mod rlimit;
 mod tell;
 mod transfer;
 pub(crate) mod wait;

@@ -170,6 +170,25 @@ impl AddressSpace {
         vma.is_some_and(|vma| vma.is_private() && vma.committed() > 0)
     }
 
+    /// How large it is, in bytes: all of it, and the private memory in it that may be written and is no stack.
+    pub fn expanse(&self) -> (u64, u64) {
+        let bytes = |vma: &Vma| vma.end.get() - vma.start.get();
+        let is_data = |vma: &&Vma| {
+            let other = VmaFlags::STACK | VmaFlags::GROWS_DOWN;
+            vma.is_private() && vma.prot.contains(Prot::WRITE) && !vma.flags.intersects(other)
+        };
+        (self.vmas().map(bytes).sum(), self.vmas().filter(is_data).map(bytes).sum())
+    }
+
+    /// How many bytes of a range are mapped.
+    pub fn mapped_in(&self, start: VirtAddr, end: VirtAddr) -> u64 {
+        let inside = |vma: &Vma| {
+            let (from, to) = (vma.start.max(start), vma.end.min(end));
+            to.get().saturating_sub(from.get())
+        };
+        self.vmas().map(inside).sum()
+    }
+
     /// Pages that a child of fork would be promised.
     pub fn committed_by_fork(&self) -> u64 {
         let private = |vma: &&Vma| vma.is_private() && !vma.flags.contains(VmaFlags::DONTFORK);
@@ -235,5 +254,22 @@ mod tests {
         }
         assert!(overcommit.set_ratio(b"half").is_err() && overcommit.set_kbytes(b"-1").is_err());
         assert_eq!((overcommit.mode(), overcommit.ratio()), (Mode::Heuristic, 50));
+    }
+
+    #[test]
+    fn an_address_space_knows_its_expanse() {
+        use crate::mm::testing::{Process, machine};
+        let mm = machine();
+        let mut process = Process::new(&mm);
+        let (base, page) = (0x100_0000, PAGE_SIZE);
+        process.map_anon(base, 4);
+        process.map_anon(base + 8 * page as usize, 1);
+        assert_eq!(process.space.expanse(), (5 * page, 5 * page));
+        process.space.mprotect(&mm, base, page as usize, Prot::READ).unwrap();
+        assert_eq!(process.space.expanse(), (5 * page, 4 * page));
+        let start = VirtAddr::new(base as u64);
+        assert_eq!(process.space.mapped_in(start.add(2 * page), start.add(20 * page)), 3 * page);
+        assert_eq!(process.space.mapped_in(start.add(4 * page), start.add(8 * page)), 0);
+        process.exit();
     }
 }

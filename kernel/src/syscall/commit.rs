@@ -1,12 +1,12 @@
 //! Whether a system call may promise memory: the settings of [`overcommit`](crate::mm::overcommit), applied before the
 //! call changes anything. All processes may have to be looked at, so the caller holds no lock.
 
-use paging::PAGE_SIZE;
+use paging::{PAGE_SIZE, VirtAddr};
 
 use crate::errno::{Errno, Result};
-use crate::mm::Prot;
 use crate::mm::overcommit::Mode;
-use crate::proc::{self, with_current_mm};
+use crate::mm::{AddressSpace, Prot};
+use crate::proc::{self, current_files, with_current_mm};
 
 /// Refuses `bytes` more, of a private mapping that may be written or of shared memory, if they are too many.
 ///
@@ -17,6 +17,25 @@ pub fn promise(bytes: u64, noreserve: bool) -> Result<()> {
     let permitted =
         mm.overcommit.permits(bytes.div_ceil(PAGE_SIZE), noreserve, mm.supply(), proc::committed_pages);
     if permitted { Ok(()) } else { Err(Errno::ENOMEM) }
+}
+
+/// Refuses `bytes` more of address space, `data` if they are private and can be written, if the process has a limit and
+/// would be above it (RLIMIT_AS, RLIMIT_DATA). What is mapped in `replaced`, the first byte and the length, goes.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn expand(bytes: u64, data: bool, replaced: Option<(usize, usize)>) -> Result<()> {
+    // Kept until after the lock.
+    let Some(limits) = current_files().lock().own_limits().cloned() else { return Ok(()) };
+    let sizes = |space: &mut AddressSpace| {
+        let gone = replaced.map_or(0, |(addr, len)| {
+            let start = VirtAddr::new(addr as u64);
+            space.mapped_in(start, VirtAddr::new(start.get().saturating_add(len as u64)))
+        });
+        (space.expanse(), gone)
+    };
+    let (sizes, gone) = with_current_mm(sizes).ok_or(Errno::ENOMEM)?;
+    if limits.permit(sizes, bytes.saturating_sub(gone), data) { Ok(()) } else { Err(Errno::ENOMEM) }
 }
 
 /// Whether promises are added up.

@@ -21,6 +21,8 @@ pub fn mmap(args: &[u64; 6]) -> Result<usize> {
     flags.set(MapFlags::LOCKED, asked.locked);
     flags.set(MapFlags::GROWS_DOWN, asked.grows_down);
     let prot = Prot::from_bits_truncate(asked.prot);
+    let replaced = asked.fixed.then_some((asked.addr, asked.len));
+    commit::expand(asked.len as u64, !asked.shared && prot.contains(Prot::WRITE), replaced)?;
     let promised = if asked.shared { asked.file.is_none() } else { prot.contains(Prot::WRITE) };
     if promised {
         commit::promise(asked.len as u64, asked.noreserve)?;
@@ -72,6 +74,8 @@ pub fn mremap(args: &[u64; 6]) -> Result<usize> {
     let flags = u32::try_from(flags).ok().and_then(RemapFlags::from_bits).ok_or(Errno::EINVAL)?;
     if new_len > old_len {
         commit::promise_growth(addr, new_len - old_len)?;
+        let is_data = |space: &mut AddressSpace| space.is_committed(addr);
+        commit::expand((new_len - old_len) as u64, with_current_mm(is_data) == Some(true), None)?;
     }
     let request = RemapRequest { addr, old_len, new_len, flags, new_addr };
     with_current_mm(|space| space.mremap(crate::mm(), request)).ok_or(Errno::EFAULT)?
@@ -128,8 +132,11 @@ fn remove(addr: usize, len: usize) -> Result<usize> {
 pub fn brk(args: &[u64; 6]) -> Result<usize> {
     let now = with_current_mm(|space| space.brk(crate::mm(), 0)).ok_or(Errno::ENOMEM)?;
     let wished = args[0] as usize;
-    if wished > now && commit::promise((wished - now) as u64, false).is_err() {
-        return Ok(now);
+    if wished > now {
+        let more = (wished - now) as u64;
+        if commit::expand(more, true, None).and_then(|()| commit::promise(more, false)).is_err() {
+            return Ok(now);
+        }
     }
     with_current_mm(|space| space.brk(crate::mm(), wished)).ok_or(Errno::ENOMEM)
 }

@@ -6,11 +6,12 @@
 
 use alloc::vec::Vec;
 
-use linux_raw_sys::general::O_RDWR;
+use linux_raw_sys::general::{O_RDWR, RLIMIT_NOFILE};
 
 use crate::errno::{Errno, Result};
 use crate::fs::bytes::Bytes;
 use crate::fs::file::device::Device;
+use crate::fs::file::rlimit::{Limit, Limits};
 use crate::fs::file::{OpenFile, Target};
 use crate::fs::tree::CONSOLE;
 use crate::fs::tree::node::Node;
@@ -44,6 +45,8 @@ pub struct FdTable {
     program: Option<Ref<Executed>>,
     /// Permission bits that files are created without.
     umask: u32,
+    /// What the process may have; none: [`Limits::FIRST`].
+    limits: Option<Ref<Limits>>,
 }
 
 /// The umask that a system begins with.
@@ -58,7 +61,7 @@ impl Default for FdTable {
 impl FdTable {
     /// No descriptors, nothing allocated.
     pub const fn new() -> Self {
-        FdTable { slots: Vec::new(), cwd: None, program: None, umask: FIRST_UMASK }
+        FdTable { slots: Vec::new(), cwd: None, program: None, umask: FIRST_UMASK, limits: None }
     }
 
     /// Descriptors 0, 1 and 2 on one description of the console, as PID 1 has them.
@@ -83,7 +86,13 @@ impl FdTable {
         let mut slots = Vec::new();
         slots.try_reserve_exact(self.slots.len())?;
         slots.extend(self.slots.iter().cloned());
-        Ok(FdTable { slots, cwd: self.cwd.clone(), program: self.program.clone(), umask: self.umask })
+        Ok(FdTable {
+            slots,
+            cwd: self.cwd.clone(),
+            program: self.program.clone(),
+            umask: self.umask,
+            limits: self.limits.clone(),
+        })
     }
 
     /// Closes one of the descriptors that do not survive an exec; returns what it stood for, `None` when all are closed.
@@ -127,6 +136,35 @@ impl FdTable {
         core::mem::replace(&mut self.umask, umask & 0o777)
     }
 
+    /// What the process may have.
+    pub fn limits(&self) -> &Limits {
+        self.limits.as_deref().unwrap_or(&Limits::FIRST)
+    }
+
+    /// The same, if it is not what all begin with.
+    pub fn own_limits(&self) -> Option<&Ref<Limits>> {
+        self.limits.as_ref()
+    }
+
+    /// Changes the limits of a resource.
+    ///
+    /// # Errors
+    /// Those of [`Limits::set`]; `ENOMEM`.
+    pub fn set_limit(&mut self, resource: u32, limit: Limit) -> Result<()> {
+        let mut limits = *self.limits();
+        limits.set(resource, limit)?;
+        self.limits = Some(Ref::try_new(limits)?);
+        Ok(())
+    }
+
+    /// The number of the first descriptor that the process may not have.
+    pub fn limit(&self) -> usize {
+        match &self.limits {
+            None => FD_LIMIT,
+            Some(limits) => limits.soft(RLIMIT_NOFILE).min(FD_LIMIT as u64) as usize,
+        }
+    }
+
     /// What a descriptor stands for, without keeping it open.
     pub fn peek(&self, fd: usize) -> Option<&OpenFile> {
         Some(&self.slots.get(fd)?.as_ref()?.file)
@@ -146,7 +184,7 @@ impl FdTable {
     /// `EMFILE`: none is free.
     pub fn lowest_free(&self, from: usize) -> Result<usize> {
         let is_free = |fd: &usize| self.slots.get(*fd).is_none_or(|slot| slot.is_none());
-        (from..FD_LIMIT).find(is_free).ok_or(Errno::EMFILE)
+        (from..self.limit()).find(is_free).ok_or(Errno::EMFILE)
     }
 
     /// Gives a description the lowest free descriptor from `from` on.
@@ -159,7 +197,7 @@ impl FdTable {
         Ok(fd)
     }
 
-    /// Gives a description this descriptor; returns what had it.
+    /// Gives a description this descriptor, whether or not the process may have another with this number; returns what had it.
     ///
     /// # Errors
     /// `EBADF`: not below [`FD_LIMIT`]; `ENOMEM`. Nothing is closed then.
@@ -266,5 +304,21 @@ mod tests {
         drop(core::mem::take(&mut parent));
         assert_eq!(parent.get(1).err(), Some(Errno::EBADF));
         assert!(child.get(1).is_ok());
+    }
+
+    #[test]
+    fn a_limit_is_inherited_and_keeps_what_is_open() {
+        let mut table = FdTable::with_console().unwrap();
+        let file = table.get(0).unwrap();
+        let limit = |soft| Limit { soft, hard: FD_LIMIT as u64 };
+        table.set_limit(RLIMIT_NOFILE, limit(4)).unwrap();
+        assert_eq!(table.insert(file.clone(), false, 0), Ok(3));
+        assert_eq!(table.insert(file.clone(), false, 0), Err(Errno::EMFILE));
+        let mut child = table.fork().unwrap();
+        table.set_limit(RLIMIT_NOFILE, limit(2)).unwrap();
+        assert!(table.get(3).is_ok());
+        assert_eq!((child.limit(), table.limit()), (4, 2));
+        child.close(3).unwrap();
+        assert_eq!(child.insert(file, false, 0), Ok(3));
     }
 }

@@ -3,11 +3,11 @@
 use alloc::vec::Vec;
 use core::fmt::Write;
 
+use linux_raw_sys::general as raw;
 use paging::PAGE_SIZE;
 
 use super::kib;
 use crate::errno::{Errno, Result};
-use crate::fs::file::fd::FD_LIMIT;
 use crate::fs::generated::ProcessFile;
 use crate::fs::generated::proc_pid::{self, Limit, Stat};
 use crate::fs::generated::procfs::{self, Mapping, Status};
@@ -18,8 +18,8 @@ use crate::fs::tree::node::Node;
 use crate::mm::badness::old_adj;
 use crate::mm::smaps::Mapped;
 use crate::mm::{AddressSpace, Backing, Object, Prot, Vma, VmaFlags};
+use crate::proc::Process;
 use crate::proc::cpu_time::Used;
-use crate::proc::{self, Process};
 use crate::tty;
 use crate::util::Ref;
 
@@ -117,31 +117,35 @@ fn numbers(out: &mut Text, process: &Process, file: ProcessFile, sizes: &Sizes) 
     }
 }
 
-/// What a process may not exceed.
+/// What a process may not exceed, as the file shows it.
 fn limits(process: &Process) -> impl Iterator<Item = Limit> {
-    const NONE: u64 = u64::MAX;
-    let (stack, files) = (crate::mm::stack::STACK_BYTES, FD_LIMIT as u64);
-    let processes = u64::from(proc::MAX_PROCESSES);
-    let cpu = process.cpu_limit();
+    let (cpu, own) = (process.cpu_limit(), *process.files().lock().limits());
     [
-        ("Max cpu time", cpu[0], cpu[1], "seconds"),
-        ("Max file size", NONE, NONE, "bytes"),
-        ("Max data size", NONE, NONE, "bytes"),
-        ("Max stack size", stack, stack, "bytes"),
-        ("Max core file size", 0, 0, "bytes"),
-        ("Max resident set", NONE, NONE, "bytes"),
-        ("Max processes", processes, processes, "processes"),
-        ("Max open files", files, files, "files"),
-        ("Max locked memory", NONE, NONE, "bytes"),
-        ("Max address space", NONE, NONE, "bytes"),
-        ("Max file locks", NONE, NONE, "locks"),
-        ("Max pending signals", NONE, NONE, "signals"),
-        ("Max msgqueue size", NONE, NONE, "bytes"),
-        ("Max nice priority", 0, 0, ""),
-        ("Max realtime priority", 0, 0, ""),
-        ("Max realtime timeout", NONE, NONE, "us"),
+        ("Max cpu time", raw::RLIMIT_CPU, "seconds"),
+        ("Max file size", raw::RLIMIT_FSIZE, "bytes"),
+        ("Max data size", raw::RLIMIT_DATA, "bytes"),
+        ("Max stack size", raw::RLIMIT_STACK, "bytes"),
+        ("Max core file size", raw::RLIMIT_CORE, "bytes"),
+        ("Max resident set", raw::RLIMIT_RSS, "bytes"),
+        ("Max processes", raw::RLIMIT_NPROC, "processes"),
+        ("Max open files", raw::RLIMIT_NOFILE, "files"),
+        ("Max locked memory", raw::RLIMIT_MEMLOCK, "bytes"),
+        ("Max address space", raw::RLIMIT_AS, "bytes"),
+        ("Max file locks", raw::RLIMIT_LOCKS, "locks"),
+        ("Max pending signals", raw::RLIMIT_SIGPENDING, "signals"),
+        ("Max msgqueue size", raw::RLIMIT_MSGQUEUE, "bytes"),
+        ("Max nice priority", raw::RLIMIT_NICE, ""),
+        ("Max realtime priority", raw::RLIMIT_RTPRIO, ""),
+        ("Max realtime timeout", raw::RLIMIT_RTTIME, "us"),
     ]
     .into_iter()
+    .map(move |(name, resource, unit)| match resource {
+        raw::RLIMIT_CPU => (name, cpu[0], cpu[1], unit),
+        _ => {
+            let limit = own.of(resource);
+            (name, limit.soft, limit.hard, unit)
+        }
+    })
 }
 
 /// Writes what a process's file tells.

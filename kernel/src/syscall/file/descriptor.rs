@@ -8,7 +8,6 @@ use crate::arch::uaccess::copy_to_user;
 use crate::errno::{Errno, Result};
 use crate::fs::channel::pipe;
 use crate::fs::file::device::Device;
-use crate::fs::file::fd::FD_LIMIT;
 use crate::fs::file::{OpenFile, Target};
 use crate::proc::current_files;
 use crate::syscall::{terminal, userfault};
@@ -55,7 +54,13 @@ pub fn dup3(args: &[u64; 6]) -> Result<usize> {
         return Err(Errno::EINVAL);
     }
     let file = file(args[0])?;
-    let replaced = current_files().lock().replace(new, file, flags != 0)?;
+    let replaced = {
+        let mut files = current_files().lock();
+        if new >= files.limit() {
+            return Err(Errno::EBADF);
+        }
+        files.replace(new, file, flags != 0)?
+    };
     drop(replaced); // after the lock, as in close
     Ok(new)
 }
@@ -69,7 +74,8 @@ pub fn fcntl(args: &[u64; 6]) -> Result<usize> {
     let file = file(args[0])?;
     match command {
         linux::F_DUPFD | linux::F_DUPFD_CLOEXEC => {
-            let from = usize::try_from(arg).ok().filter(|from| *from < FD_LIMIT).ok_or(Errno::EINVAL)?;
+            let limit = current_files().lock().limit();
+            let from = usize::try_from(arg).ok().filter(|from| *from < limit).ok_or(Errno::EINVAL)?;
             duplicate(args[0], command == linux::F_DUPFD_CLOEXEC, from)
         }
         linux::F_GETFD => Ok(usize::from(current_files().lock().is_close_on_exec(fd)?)),

@@ -24,6 +24,8 @@ mod fork;
 #[cfg(target_os = "none")]
 mod harness;
 #[cfg(target_os = "none")]
+mod limits;
+#[cfg(target_os = "none")]
 mod memory;
 #[cfg(target_os = "none")]
 mod mremap;
@@ -91,6 +93,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         files::TESTS,
         splice::TESTS,
         refusals::TESTS,
+        limits::TESTS,
         times::TESTS,
         tree::TESTS,
         events::TESTS,
