@@ -119,6 +119,7 @@ impl VmaList {
     }
 
     /// Whether a process with these VMAs may not have another.
+    #[inline]
     pub fn is_full(&self) -> bool {
         self.vmas.len() >= MAX_MAP_COUNT
     }
@@ -127,11 +128,18 @@ impl VmaList {
     ///
     /// # Errors
     /// `ENOMEM`: no memory, or the process would have more than it may.
+    #[inline]
     pub fn reserve_splits(&mut self, start: VirtAddr, end: VirtAddr) -> Result<()> {
-        if self.is_full() && [start, end].iter().any(|at| self.find(*at).is_some_and(|vma| vma.start < *at)) {
+        if self.is_full() && self.splits(start, end) {
             return Err(Errno::ENOMEM);
         }
         self.reserve(2)
+    }
+
+    /// Whether one of these addresses is in the middle of a VMA.
+    #[cold]
+    fn splits(&self, start: VirtAddr, end: VirtAddr) -> bool {
+        [start, end].iter().any(|at| self.find(*at).is_some_and(|vma| vma.start < *at))
     }
 
     /// Adds a VMA that overlaps no other, as part of its neighbours where they are alike. Room is reserved.
