@@ -54,6 +54,11 @@ impl FaultError {
             FaultError::UffdWp | FaultError::UffdMissing | FaultError::UffdMinor => Errno::EFAULT,
         }
     }
+
+    /// Whether a monitor can make the access possible.
+    pub const fn is_monitors(self) -> bool {
+        matches!(self, FaultError::UffdWp | FaultError::UffdMissing | FaultError::UffdMinor)
+    }
 }
 
 impl From<PageError> for FaultError {

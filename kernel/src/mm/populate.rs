@@ -21,7 +21,8 @@ impl AddressSpace {
     ///
     /// # Errors
     /// `ENOMEM` when memory is exhausted, or where nothing is mapped; `EINVAL` where the access is not permitted;
-    /// `EFAULT` where an object has no page. What comes before in the range is populated.
+    /// `EFAULT` where an object has no page, or it is a monitor's to give one ([`AddressSpace::take_held_up`]). What comes
+    /// before in the range is populated.
     pub(super) fn populate<M: Machine>(
         &mut self,
         mm: &Mm<M>,
@@ -42,9 +43,13 @@ impl AddressSpace {
                 done = self.map_zeroes(mm, vma, at, limit);
             }
             if done == 0 {
-                self.fault(mm, at.get() as usize, access).map_err(|error| match error {
+                let addr = at.get() as usize;
+                self.fault(mm, addr, access).map_err(|error| match error {
                     FaultError::AccErr => Errno::EINVAL,
-                    other => other.to_errno(),
+                    other => {
+                        self.held_up = other.is_monitors().then_some((addr, access));
+                        other.to_errno()
+                    }
                 })?;
                 // Should it need another fault still, that is left to the access.
                 done = self.ready(mm, at, write).max(1);

@@ -7,6 +7,7 @@ use paging::{Asid, Barrier, CONT_PTES, Event, PAGE_SIZE, Pfn, PhysAddr, VirtAddr
 
 use super::Mm;
 use super::asid::Context;
+use super::fault::Access;
 use super::lazyfree::LazyRange;
 use super::machine::Machine;
 use super::pmd::PMD_PAGES;
@@ -45,6 +46,8 @@ pub struct AddressSpace {
     pub(super) lazy: LazyRange,
     /// Who hears of faults in it, by number - 1.
     pub(super) monitors: Monitors,
+    /// The access for want of which a range could not be faulted in as a whole: a monitor's to make possible.
+    pub(super) held_up: Option<(usize, Access)>,
     /// What new VMAs are locked as (mlockall): properties of a VMA, none unless they are.
     pub(super) future_lock: VmaFlags,
     /// The first frame of the anonymous folio that was found to be mapped here only, last ([`super::cow`]).
@@ -84,6 +87,7 @@ impl AddressSpace {
             reclaim_hand: VirtAddr::new(0),
             lazy: LazyRange::NONE,
             monitors: Monitors::new(),
+            held_up: None,
             future_lock: VmaFlags::empty(),
             ours: None,
         })

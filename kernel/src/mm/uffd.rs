@@ -19,6 +19,7 @@
 use paging::{PAGE_SIZE, VirtAddr};
 
 use super::Mm;
+use super::fault::Access;
 use super::machine::Machine;
 use super::space::{AddressSpace, USER_END, USER_START};
 use super::vma::{Backing, Vma, VmaFlags};
@@ -173,6 +174,12 @@ impl AddressSpace {
     /// Whether `va` is registered with a monitor, closed or not.
     pub fn is_registered(&self, va: VirtAddr) -> bool {
         self.vmas.find(va).is_some_and(|vma| vma.monitor() != 0)
+    }
+
+    /// The access that a monitor has to make possible before what was just tried can succeed, if there is one: who can
+    /// wait for that tries again afterwards.
+    pub fn take_held_up(&mut self) -> Option<(usize, Access)> {
+        self.held_up.take()
     }
 
     /// What was registered in `start..end` is about to be so no more, or to go: who waits there looks again.

@@ -88,7 +88,7 @@ pub fn uaccess_fault(addr: usize, write: bool) -> bool {
     let access = if write { Access::Write } else { Access::Read };
     match page_fault(addr, access) {
         Ok(()) => true,
-        Err(error) if userfault::is_for_monitor(error).is_some() => userfault::tell(addr, access, false),
+        Err(error) if error.is_monitors() => userfault::tell(addr, access, false),
         Err(FaultError::Oom) => oom::out_of_memory(),
         Err(_) => false,
     }

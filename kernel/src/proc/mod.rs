@@ -79,7 +79,7 @@ pub(crate) mod sigcalls;
 #[cfg(target_os = "none")]
 pub(crate) mod trampoline;
 #[cfg(target_os = "none")]
-mod userfault;
+pub(crate) mod userfault;
 #[cfg(target_os = "none")]
 mod vfork;
 

@@ -3,8 +3,8 @@
 use paging::VirtAddr;
 
 use super::process::Process;
-use super::sched;
-use crate::mm::{Access, FaultError};
+use super::{find, sched, with_current_mm};
+use crate::mm::{Access, AddressSpace, FaultError};
 use crate::userfault::{Fault, Missed, Monitor, feature};
 use crate::util::Ref;
 
@@ -32,17 +32,55 @@ enum Outcome {
 /// it. Returns whether the access is to be repeated. `user`: EL0 did it, not a system call.
 #[cold]
 pub(super) fn tell(addr: usize, access: Access, user: bool) -> bool {
-    match enter(sched::current(), addr, access, user) {
-        Outcome::Repeat => true,
-        Outcome::Fail => false,
-        // After a signal EL0 repeats the access, if it comes back to it.
-        Outcome::Wait(monitor, ticket) => monitor.wait(ticket, user).is_ok() || user,
+    let me = sched::current();
+    enter(me, me.space(), addr, access, user).wait(user)
+}
+
+impl Outcome {
+    /// Waits if that is what it takes. Returns whether the access is to be repeated.
+    fn wait(self, user: bool) -> bool {
+        match self {
+            Outcome::Repeat => true,
+            Outcome::Fail => false,
+            // After a signal EL0 repeats the access, if it comes back to it.
+            Outcome::Wait(monitor, ticket) => monitor.wait(ticket, user).is_ok() || user,
+        }
     }
 }
 
-/// Enters the fault at the monitor.
-fn enter(me: &Process, addr: usize, access: Access, user: bool) -> Outcome {
-    let mut memory = me.space().lock();
+/// Calls `f` with the current address space, as [`with_current_mm`], and again after each wait for a monitor that it takes to
+/// fault in all that `f` asks for.
+pub(crate) fn with_current_mm_filled<T>(mut f: impl FnMut(&mut AddressSpace) -> T) -> Option<T> {
+    loop {
+        let (outcome, held_up) = with_current_mm(|space| {
+            space.take_held_up(); // of somebody who did not wait
+            (f(space), space.take_held_up())
+        })?;
+        match held_up {
+            Some((addr, access)) if tell(addr, access, false) => {}
+            _ => return Some(outcome),
+        }
+    }
+}
+
+/// As [`tell`], of an access to the memory of process `pid` that the current thread makes.
+pub(crate) fn tell_of(pid: u32, addr: usize, access: Access) -> bool {
+    let Some(outcome) = find(pid).map(|process| enter(sched::current(), &process.mm, addr, access, false))
+    else {
+        return false;
+    };
+    outcome.wait(false)
+}
+
+/// Enters the fault of thread `me`, in the memory `memory`, at the monitor.
+fn enter(
+    me: &Process,
+    memory: &spin::Mutex<Option<AddressSpace>>,
+    addr: usize,
+    access: Access,
+    user: bool,
+) -> Outcome {
+    let mut memory = memory.lock();
     let Some(space) = memory.as_mut() else { return Outcome::Fail };
     // Once more, now that nobody fills the page unseen: who does so has this lock, and wakes whom it finds entered.
     let Err(error) = space.fault(crate::mm(), addr, access) else { return Outcome::Repeat };

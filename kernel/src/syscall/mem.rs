@@ -9,6 +9,7 @@ use crate::fs::kernel::Kernel;
 use crate::mm::overcommit::Mode;
 use crate::mm::{AddressSpace, Backing, MapFlags, MapRequest, Prot, RemapFlags, RemapRequest};
 use crate::proc::layout::PAGE;
+use crate::proc::userfault::with_current_mm_filled;
 use crate::proc::{current_files, with_current_mm};
 
 /// mmap(addr, len, prot, flags, fd, offset).
@@ -109,7 +110,9 @@ pub fn madvise(args: &[u64; 6]) -> Result<usize> {
     if advice == MADV_REMOVE {
         return remove(addr, len);
     }
-    with_current_mm(|space| space.madvise(crate::mm(), addr, len, advice)).ok_or(Errno::ENOMEM)?.map(|()| 0)
+    with_current_mm_filled(|space| space.madvise(crate::mm(), addr, len, advice))
+        .ok_or(Errno::ENOMEM)?
+        .map(|()| 0)
 }
 
 /// madvise(addr, len, MADV_REMOVE): makes what files and shared memory have there zero, for all who map it.

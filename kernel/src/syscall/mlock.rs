@@ -7,6 +7,7 @@ use crate::arch::layout::USER_END;
 use crate::arch::uaccess::copy_to_user;
 use crate::errno::{Errno, Result};
 use crate::mm::mlock::Lock;
+use crate::proc::userfault::with_current_mm_filled;
 use crate::proc::{kill_pending, with_current_mm, yield_now};
 
 /// Pages that mincore tells of between two looks for a signal that ends it all.
@@ -28,7 +29,9 @@ fn lock(addr: u64, len: u64, how: Option<Lock>) -> Result<usize> {
     if start == end {
         return Ok(0);
     }
-    with_current_mm(|space| space.mlock(crate::mm(), start, end, how)).ok_or(Errno::ENOMEM)?.map(|()| 0)
+    with_current_mm_filled(|space| space.mlock(crate::mm(), start, end, how))
+        .ok_or(Errno::ENOMEM)?
+        .map(|()| 0)
 }
 
 /// mlock(addr, len).
@@ -58,7 +61,7 @@ pub fn mlockall(args: &[u64; 6]) -> Result<usize> {
         return Err(Errno::EINVAL);
     }
     let how = if flags & raw::MCL_ONFAULT != 0 { Lock::OnFault } else { Lock::Now };
-    with_current_mm(|space| match current {
+    with_current_mm_filled(|space| match current {
         true => space.mlockall(crate::mm(), Some(how), Some(how).filter(|_| future)),
         false => space.mlock_future(how),
     })

@@ -9,8 +9,9 @@ use super::file::user::{UserBuffers, vector};
 use crate::errno::{Errno, Result};
 use crate::fs::span::Span;
 use crate::fs::transfer::Transfer;
-use crate::mm::{AddressSpace, FaultError};
+use crate::mm::{Access, AddressSpace, FaultError};
 use crate::proc::layout::PAGE;
+use crate::proc::userfault::tell_of;
 use crate::proc::{self, kill_pending, yield_now};
 
 /// Which way the bytes go.
@@ -78,12 +79,15 @@ fn copy_span(
         let wanted = (span.bytes() - done).min(local.remaining()).min(PAGE - there % PAGE);
         let moved = match way {
             Way::FromThere => {
-                with_memory(pid, |space| space.read_remote(crate::mm(), there, &mut buffer[..wanted]))
-                    .map(|count| local.put(&buffer[..count]))
+                let read =
+                    |space: &mut AddressSpace| space.read_remote(crate::mm(), there, &mut buffer[..wanted]);
+                with_memory(pid, (there, Access::Read), read).map(|count| local.put(&buffer[..count]))
             }
             Way::ToThere => match local.take(&mut buffer[..wanted]) {
                 0 => Ok(0),
-                taken => with_memory(pid, |space| space.write_remote(crate::mm(), there, &buffer[..taken])),
+                taken => with_memory(pid, (there, Access::Write), |space| {
+                    space.write_remote(crate::mm(), there, &buffer[..taken])
+                }),
             },
         };
         match moved {
@@ -105,19 +109,27 @@ fn copy_span(
     (done, Ok(()))
 }
 
-/// Calls `f` with the process's address space, locked.
+/// Calls `f`, which makes the access `what`, with the process's address space, locked; again once a monitor has made the
+/// access possible, if one hears of it.
 ///
 /// # Errors
 /// `ESRCH`: the process has gone, or has no memory any more. `EFAULT`, `ENOMEM`: what `f` wanted is not to be had.
 fn with_memory(
     pid: u32,
-    f: impl FnOnce(&mut AddressSpace) -> core::result::Result<usize, FaultError>,
+    what: (usize, Access),
+    mut f: impl FnMut(&mut AddressSpace) -> core::result::Result<usize, FaultError>,
 ) -> Result<usize> {
-    let process = proc::find(pid).ok_or(Errno::ESRCH)?;
-    let mut memory = process.mm.lock();
-    match f(memory.as_mut().ok_or(Errno::ESRCH)?) {
-        Ok(count) => Ok(count),
-        Err(FaultError::Oom) => Err(Errno::ENOMEM),
-        Err(_) => Err(Errno::EFAULT),
+    loop {
+        let outcome = {
+            let process = proc::find(pid).ok_or(Errno::ESRCH)?;
+            let mut memory = process.mm.lock();
+            f(memory.as_mut().ok_or(Errno::ESRCH)?)
+        };
+        match outcome {
+            Ok(count) => return Ok(count),
+            Err(FaultError::Oom) => return Err(Errno::ENOMEM),
+            Err(error) if error.is_monitors() && tell_of(pid, what.0, what.1) => {}
+            Err(_) => return Err(Errno::EFAULT),
+        }
     }
 }
