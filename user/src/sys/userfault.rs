@@ -22,6 +22,15 @@ pub const FLAG_MINOR: u64 = 4;
 /// Faults on pages of shared memory, missing and minor, are reported, and protection of shared memory.
 pub const SHMEM: u64 = 1 << 5 | 1 << 10 | 1 << 12;
 
+/// Faults are bus errors, and nobody is told.
+pub const SIGBUS: u64 = 1 << 7;
+/// Pages can be made bus errors.
+pub const POISONS: u64 = 1 << 14;
+
+/// All ioctls of a descriptor.
+pub const REQUESTS: [usize; 9] =
+    [API, REGISTER, UNREGISTER, WAKE, COPY, ZEROPAGE, WRITEPROTECT, CONTINUE, POISON];
+
 const fn request(direction: u32, number: u32, bytes: u32) -> usize {
     (direction << 30 | bytes << 16 | 0xaa << 8 | number) as usize
 }
@@ -34,6 +43,9 @@ const COPY: usize = request(3, 3, 40);
 const ZEROPAGE: usize = request(3, 4, 32);
 const WRITEPROTECT: usize = request(3, 6, 24);
 const CONTINUE: usize = request(3, 7, 32);
+const POISON: usize = request(3, 8, 32);
+/// Of `/dev/userfaultfd`.
+const NEW: usize = request(0, 0, 0);
 
 /// A fault, as read from the descriptor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -120,6 +132,42 @@ pub fn zero(fd: Fd, addr: usize, len: usize) -> Result<()> {
 /// As [`copy`].
 pub fn go_on(fd: Fd, addr: usize, len: usize) -> Result<()> {
     ioctl(fd, CONTINUE, &mut [addr as u64, len as u64, 0, 0])
+}
+
+/// Makes pages bus errors.
+///
+/// # Errors
+/// As [`copy`].
+pub fn poison(fd: Fd, addr: usize, len: usize) -> Result<()> {
+    ioctl(fd, POISON, &mut [addr as u64, len as u64, 0, 0])
+}
+
+/// As [`zero`], but nobody is woken.
+///
+/// # Errors
+/// As [`copy`].
+pub fn zero_quietly(fd: Fd, addr: usize, len: usize) -> Result<()> {
+    ioctl(fd, ZEROPAGE, &mut [addr as u64, len as u64, 1, 0])
+}
+
+/// A descriptor from the open `/dev/userfaultfd`. Nothing is agreed on yet.
+///
+/// # Errors
+/// `EINVAL`: no such flags. `EMFILE`.
+pub fn from_device(device: Fd, flags: u32) -> Result<Fd> {
+    // SAFETY: makes a descriptor.
+    unsafe { raw(linux::__NR_ioctl, [device as usize, NEW, flags as usize]) }.map(|fd| fd as Fd)
+}
+
+/// Reads up to four messages; returns how many there were.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_some(fd: Fd) -> Result<usize> {
+    let mut words = [0u64; 16];
+    let args = [fd as usize, words.as_mut_ptr() as usize, size_of_val(&words)];
+    // SAFETY: the kernel writes at most the words.
+    unsafe { raw(linux::__NR_read, args) }.map(|bytes| bytes / 32)
 }
 
 /// Protects pages against writes, or ends that and wakes who waits.

@@ -63,6 +63,8 @@ mod times;
 mod tree;
 #[cfg(target_os = "none")]
 mod userfault;
+#[cfg(target_os = "none")]
+mod userfault_waits;
 
 #[cfg(target_os = "none")]
 user::entry!(main);
@@ -82,6 +84,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         oom::TESTS,
         overcommit::TESTS,
         userfault::TESTS,
+        userfault_waits::TESTS,
         faults::TESTS,
         pointers::TESTS,
         processes::TESTS,

@@ -25,7 +25,7 @@ pub const TESTS: &[Test] = &[
 const NONBLOCK: u32 = linux::O_NONBLOCK;
 
 /// A descriptor, or a reason to skip: Linux may not permit it.
-fn make(flags: u32, features: u64) -> Result<file::Fd, Trouble> {
+pub fn make(flags: u32, features: u64) -> Result<file::Fd, Trouble> {
     match userfault::make(flags, features) {
         Err(Errno::EPERM | Errno::ENOSYS) => Err(Trouble::Skip("this kernel does not permit it")),
         other => Ok(other?),
