@@ -171,6 +171,8 @@ pub const CALLS: &[Call] = &[
     (__NR_fcntl, 12, &[Fd, Command, Any]),
     (__NR_flock, 3, &[Fd, Small]),
     (__NR_ioctl, 12, &[Fd, Request, Buffer]),
+    (__NR_ioctl, 24, &[Monitor, MonitorRequest, MonitorRange]),
+    (__NR_read, 2, &[Monitor, Buffer, Length]),
     (__NR_inotify_init1, 1, &[Flags]),
     // Events and sockets.
     (__NR_ppoll, 6, &[Buffer, Small, Time, Set, SetSize]),

@@ -6,7 +6,7 @@ use core::ops::Deref;
 use linux_raw_sys::{general as linux, net};
 use user::sys::event::{self, Address};
 use user::sys::file::{self, Fd, READ_ONLY};
-use user::sys::{Result, raw, tree};
+use user::sys::{Result, raw, tree, userfault};
 
 use crate::random::Random;
 use crate::words::OPENED;
@@ -52,6 +52,8 @@ pub struct Opened {
     pub sets: Kept,
     /// Timers.
     pub timers: Kept,
+    /// Monitors of faults: one that makes them bus errors, and now and then one that lets them wait.
+    pub monitors: Kept,
 }
 
 /// Opens things. What cannot be had is left out. Standard input and output are `/dev/null`.
@@ -79,8 +81,11 @@ pub fn open(random: &mut Random, slot: usize) -> Opened {
             let _ = file::write(fd, b"some words");
         }
     }
-    // SAFETY: touches no memory of ours.
-    let _ = unsafe { raw(linux::__NR_userfaultfd, [linux::O_NONBLOCK as usize | 1]) };
+    opened.monitors.add_result(userfault::make(linux::O_NONBLOCK, userfault::SIGBUS));
+    if random.one_in(4) {
+        let user_only = random.below(2) as u32;
+        opened.monitors.add_result(userfault::make(linux::O_NONBLOCK | user_only, 0));
+    }
     for _ in 0..8 {
         let _ = file::open(random.pick(&OPENED), READ_ONLY | linux::O_NONBLOCK);
     }

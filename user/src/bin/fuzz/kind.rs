@@ -21,6 +21,8 @@ pub enum Kind {
     EventSet,
     /// A timer's descriptor.
     Timer,
+    /// A monitor of faults, userfaultfd's.
+    Monitor,
     /// A directory to start from.
     Dir,
     /// A path.
@@ -71,6 +73,10 @@ pub enum Kind {
     Message,
     /// An ioctl's number.
     Request,
+    /// The same, of a monitor of faults.
+    MonitorRequest,
+    /// What such an ioctl works on: a range, and what is to become of it.
+    MonitorRange,
     /// A prctl's number.
     Process,
     /// A fcntl's number.

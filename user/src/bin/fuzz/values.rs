@@ -2,6 +2,7 @@
 
 use linux_raw_sys::general::*;
 use user::sys::memory::page_size;
+use user::sys::userfault::REQUESTS;
 
 use crate::arena::Arena;
 use crate::descriptors::Opened;
@@ -50,6 +51,9 @@ impl Values<'_> {
             Kind::Pipe => self.open_as(|open| &open.pipes),
             Kind::EventSet => self.open_as(|open| &open.sets),
             Kind::Timer => self.open_as(|open| &open.timers),
+            Kind::Monitor => self.open_as(|open| &open.monitors),
+            Kind::MonitorRequest => self.random.pick(&REQUESTS) as u64,
+            Kind::MonitorRange => self.monitor_range(),
             Kind::IdType => self.random.pick(&[0, 1, 1, 2, 3]),
             Kind::Few => self.random.below(4),
             Kind::AddressSize => self.random.pick(&[16, 16, 7, 8, 110, 2]),
@@ -295,6 +299,19 @@ impl Values<'_> {
             pair[0] = self.pointer();
             pair[1] = self.length();
         }
+        self.scratch.words(&words)
+    }
+
+    /// `{start, len, mode}`, or as UFFDIO_COPY has it, `{start, source, len, mode}`.
+    fn monitor_range(&mut self) -> u64 {
+        let (start, len) = (self.page(), self.span());
+        let mode = self.random.pick(&[0, 0, 1, 1, 1, 2, 2, 3, 4, 5, 7, 8]);
+        let words = match self.random.below(12) {
+            0 => return self.pointer(),
+            1..6 => [start, self.pointer(), len, mode, 0],
+            6 => [0xaa, self.wild(), 0, 0, 0],
+            _ => [start, len, mode, 0, 0],
+        };
         self.scratch.words(&words)
     }
 
