@@ -35,6 +35,8 @@ pub enum FaultError {
     AccErr,
     /// The object has no page there (SIGBUS).
     Bus,
+    /// What the page held is lost (SIGBUS, BUS_MCEERR_AR).
+    Poison,
     /// A monitor is to hear of the write first; without one, SIGBUS.
     UffdWp,
     /// A monitor is to make the page.
@@ -50,7 +52,7 @@ impl FaultError {
     pub const fn to_errno(self) -> Errno {
         match self {
             FaultError::MapErr | FaultError::Oom => Errno::ENOMEM,
-            FaultError::AccErr | FaultError::Bus => Errno::EFAULT,
+            FaultError::AccErr | FaultError::Bus | FaultError::Poison => Errno::EFAULT,
             FaultError::UffdWp | FaultError::UffdMissing | FaultError::UffdMinor => Errno::EFAULT,
         }
     }

@@ -68,7 +68,11 @@ impl AddressSpace {
             linux::MADV_DONTNEED | linux::MADV_DONTNEED_LOCKED => {
                 self.split_blocks_at(mm, start, end)?;
                 let mut unmapped = Unmapped::new(mm, self.asid());
-                self.zap(mm, start, end, &mut unmapped);
+                if self.monitors.is_empty() {
+                    self.zap(mm, start, end, &mut unmapped);
+                } else {
+                    self.zap_monitored(mm, start, end, &mut unmapped);
+                }
                 unmapped.finish();
             }
             linux::MADV_HUGEPAGE => {

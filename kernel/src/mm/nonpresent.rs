@@ -41,7 +41,8 @@ impl AddressSpace {
             // As on Linux: lost contents are a bus error, a guard page a segmentation fault.
             NonPresent::Marker(Marker::Guard) => Err(FaultError::MapErr),
             NonPresent::Marker(Marker::UffdWp) => self.uffd_marker_fault(mm, at, pte, write),
-            NonPresent::Marker(Marker::Poison) | NonPresent::None => Err(FaultError::Bus),
+            NonPresent::Marker(Marker::Poison) => Err(FaultError::Poison),
+            NonPresent::None => Err(FaultError::Bus),
         }
     }
 

@@ -22,6 +22,7 @@ use paging::{Asid, NonPresent, PAGE_SIZE, Pte, VirtAddr};
 
 use super::Mm;
 use super::fault::{FaultError, FaultResult, Table};
+use super::gather::Unmapped;
 use super::machine::Machine;
 use super::space::{AddressSpace, check_range};
 use super::vma::{Vma, VmaFlags};
@@ -186,6 +187,32 @@ impl AddressSpace {
         }
     }
 
+    /// Clears the entries of `start..end` as [`AddressSpace::zap`] does; but a protected page of a file is still there, if
+    /// not mapped, and stays protected. No block reaches across either end.
+    #[cold]
+    pub(super) fn zap_monitored<M: Machine>(
+        &mut self,
+        mm: &Mm<M>,
+        start: VirtAddr,
+        end: VirtAddr,
+        unmapped: &mut Unmapped<'_, M>,
+    ) {
+        let mut from = start;
+        for part in parts(&mm.machine, self.root, start, end) {
+            let Part::Table(first, nr) = part else { continue };
+            for at in (0..nr).map(|index| first.add(index)) {
+                let file = || self.vmas.find(at.va()).is_some_and(|vma| !vma.is_private_anon());
+                if is_protected(ptep_get_raw(&mm.machine, at)) && file() {
+                    let behind = at.va().add(PAGE_SIZE);
+                    self.zap(mm, from, behind, unmapped);
+                    mm.set_nonpresent(at, NonPresent::Marker(Marker::UffdWp).encode());
+                    from = behind;
+                }
+            }
+        }
+        self.zap(mm, from, end, unmapped);
+    }
+
     /// An access to a page that is not there yet, whose entry at `at` is the marker. A read maps it, protected.
     #[cold]
     pub(super) fn uffd_marker_fault<M: Machine>(
@@ -228,6 +255,11 @@ fn protect_fresh<M: Machine>(mm: &Mm<M>, asid: Asid, at: PteRef) {
 /// How many entries from `at`, at most `max`, are present without a gap.
 pub(super) fn present_run<M: Machine>(mm: &Mm<M>, at: PteRef, max: usize) -> usize {
     (0..max).find(|index| !ptep_get_raw(&mm.machine, at.add(*index)).is_present()).unwrap_or(max)
+}
+
+/// Whether `pte` stands for a protected page.
+fn is_protected(pte: Pte) -> bool {
+    pte.is_uffd_wp() || pte.non_present() == Some(NonPresent::Marker(Marker::UffdWp))
 }
 
 /// What remains of the entry `pte`, which is not present, without protection; `None` if it had none.

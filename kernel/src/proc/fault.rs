@@ -39,6 +39,10 @@ pub fn access_failed(frame: &mut TrapFrame, addr: usize, access: Access, error: 
         FaultError::MapErr => (SIGSEGV, SEGV_MAPERR),
         FaultError::AccErr => (SIGSEGV, SEGV_ACCERR),
         FaultError::Bus => (SIGBUS, BUS_ADRERR),
+        FaultError::Poison => {
+            deliver::force(sched::current(), Info::lost(addr), false);
+            return;
+        }
         FaultError::UffdWp | FaultError::UffdMissing | FaultError::UffdMinor => {
             if userfault::tell(addr, access, true) {
                 return;

@@ -35,6 +35,7 @@ impl From<FaultError> for Failure {
             FaultError::MapErr => "unexpected fault: nothing mapped",
             FaultError::AccErr => "unexpected fault: not permitted",
             FaultError::Bus => "unexpected fault: behind the end",
+            FaultError::Poison => "unexpected fault: contents lost",
             FaultError::UffdWp => "protected for userfaultfd",
             FaultError::UffdMissing | FaultError::UffdMinor => "left to userfaultfd",
             FaultError::Oom => "out of memory",

@@ -84,7 +84,7 @@ fn what_is_missing_is_the_monitor_s_and_filled_page_by_page() {
             assert_eq!(fill(&mut process, at, what, false), Err(Errno::EEXIST));
         }
         fill(&mut process, at + 2 * PAGE, Fill::Poison, false).unwrap();
-        assert_eq!(process.read(at + 2 * PAGE), Err(FaultError::Bus));
+        assert_eq!(process.read(at + 2 * PAGE), Err(FaultError::Poison));
         // Thrown away, it is missing again.
         process.space.madvise(&mm, at, PAGE, MADV_DONTNEED).unwrap();
         assert_eq!(process.read(at), Err(FaultError::UffdMissing));

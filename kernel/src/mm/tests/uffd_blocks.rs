@@ -134,3 +134,28 @@ fn minor_faults_come_by_the_page_though_the_folio_is_large() {
         mm.object_put(object);
     });
 }
+
+#[test]
+fn a_page_that_is_made_brings_none_of_those_that_are_a_monitor_s() {
+    let mm = machine();
+    leaks_nothing(&mm, || {
+        mm.shmem_policy.set(BLOCK_ORDER, Setting::Never);
+        let monitor = monitor();
+        let object = Object::shmem((BLOCK * PAGE) as u64).unwrap();
+        let mut process = Process::new(&mm);
+        let other = BASE + 4 * BLOCK * PAGE;
+        map_shared(&mut process, BASE, &object, BLOCK);
+        map_shared(&mut process, other, &object, BLOCK);
+        register(&mut process, BASE, BLOCK, MINOR, &monitor).unwrap();
+        for page in [0, 2, 3] {
+            process.write(other + page * PAGE, 1).unwrap();
+        }
+        assert_eq!(process.read(BASE + PAGE), Ok(0), "nobody has that one");
+        for page in [0, 2, 3] {
+            assert!(process.pte(BASE + page * PAGE).is_none());
+            assert_eq!(process.read(BASE + page * PAGE), Err(FaultError::UffdMinor));
+        }
+        process.exit();
+        mm.object_put(object);
+    });
+}

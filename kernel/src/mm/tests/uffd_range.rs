@@ -213,6 +213,43 @@ fn shared_memory_has_its_pages_filled_once_and_not_behind_its_end() {
 }
 
 #[test]
+fn a_file_s_page_stays_protected_though_it_is_not_mapped() {
+    let mm = machine();
+    leaks_nothing(&mm, || {
+        let monitor = monitor();
+        let object = Object::shmem((2 * BLOCK * PAGE) as u64).unwrap();
+        let mut process = Process::new(&mm);
+        map_shared(&mut process, BASE, &object, 2 * BLOCK);
+        super::fill(&mut process, BASE, 2 * BLOCK, 0);
+        process.map_anon(BASE + 2 * BLOCK * PAGE, 2);
+        super::fill(&mut process, BASE + 2 * BLOCK * PAGE, 2, 1);
+        register(&mut process, BASE, 2 * BLOCK + 2, WP, &monitor).unwrap();
+        let protect = |process: &mut Process<'_>, page: usize, pages: usize| {
+            process.space.uffd_writeprotect(&mm, BASE + page * PAGE, pages * PAGE, true).unwrap();
+        };
+        protect(&mut process, 1, 2);
+        protect(&mut process, BLOCK, BLOCK);
+        protect(&mut process, 2 * BLOCK, 1);
+        process.space.madvise(&mm, BASE, (2 * BLOCK + 2) * PAGE, MADV_DONTNEED).unwrap();
+        let marked = (0..2 * BLOCK + 2).filter(|page| !process.pte(BASE + page * PAGE).is_none()).count();
+        assert_eq!(marked, BLOCK + 2);
+        for page in 0..2 * BLOCK {
+            let protected = page == 1 || page == 2 || page >= BLOCK;
+            let (at, expected) =
+                (BASE + page * PAGE, if protected { Err(FaultError::UffdWp) } else { Ok(()) });
+            assert_eq!(process.write(at, page as u8), expected);
+            assert_eq!(process.read(at), Ok(page as u8));
+        }
+        // Anonymous memory is gone, and what protected it.
+        assert_eq!(process.write(BASE + 2 * BLOCK * PAGE, 1), Ok(()));
+        process.space.uffd_unregister(&mm, (va(BASE), va(BASE + (2 * BLOCK + 2) * PAGE))).unwrap();
+        super::fill(&mut process, BASE, 2 * BLOCK + 2, 3);
+        process.exit();
+        mm.object_put(object);
+    });
+}
+
+#[test]
 fn poison_goes_along_with_fork_and_registration_does_not() {
     let mm = machine();
     let monitor = monitor();
@@ -221,7 +258,7 @@ fn poison_goes_along_with_fork_and_registration_does_not() {
     register(&mut process, BASE, 4, MISSING | WP, &monitor).unwrap();
     fill(&mut process, BASE, Fill::Poison, false).unwrap();
     let mut child = process.fork().unwrap();
-    assert_eq!((process.read(BASE), child.read(BASE)), (Err(FaultError::Bus), Err(FaultError::Bus)));
+    assert_eq!((process.read(BASE), child.read(BASE)), (Err(FaultError::Poison), Err(FaultError::Poison)));
     assert!(!child.space.is_registered(va(BASE)));
     assert!(child.space.vmas().all(|vma| !vma.flags.intersects(MISSING | WP | VmaFlags::UFFD_MONITOR)));
     assert_eq!(child.write(BASE + PAGE, 1), Ok(()));

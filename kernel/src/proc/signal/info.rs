@@ -8,7 +8,7 @@
 //! ```
 //! (Linux: include/uapi/asm-generic/siginfo.h.) Everybody is user 0.
 
-use super::{SIGCHLD, SIGKILL};
+use super::{SIGBUS, SIGCHLD, SIGKILL};
 
 /// Bytes of a `siginfo_t`.
 pub const INFO_BYTES: usize = 128;
@@ -29,6 +29,8 @@ pub const SEGV_ACCERR: i32 = 2;
 pub const BUS_ADRALN: i32 = 1;
 /// `si_code` of SIGBUS: no such physical address, or behind a file's end.
 pub const BUS_ADRERR: i32 = 2;
+/// `si_code` of SIGBUS: what the page held is lost.
+pub const BUS_MCEERR_AR: i32 = 4;
 /// `si_code` of SIGILL: no such instruction.
 pub const ILL_ILLOPC: i32 = 1;
 /// `si_code` of SIGTRAP: a breakpoint instruction.
@@ -69,6 +71,17 @@ impl Info {
     /// A signal for an exception at the user address `addr`.
     pub const fn fault(signal: u32, code: i32, addr: usize) -> Info {
         Info { signal, errno: 0, code, rest: [addr as u64, 0, 0, 0] }
+    }
+
+    /// An access to the page of `addr`, whose contents are lost.
+    pub const fn lost(addr: usize) -> Info {
+        // si_addr_lsb says how much is lost.
+        Info {
+            signal: SIGBUS,
+            errno: 0,
+            code: BUS_MCEERR_AR,
+            rest: [addr as u64, paging::PAGE_SHIFT as u64, 0, 0],
+        }
     }
 
     /// What has become of child `pid`: `code` is one of the `CLD_`, `value` the exit code or the signal.
