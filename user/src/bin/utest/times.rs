@@ -155,12 +155,13 @@ fn stat_field(number: usize) -> Result<u64, Trouble> {
 fn stat(_: Args) -> Outcome {
     let before = [10, 14, 15].map(stat_field);
     spin(50)?;
-    check!(stat_field(14)? + stat_field(15)? >= before[1].as_ref().unwrap_or(&0) + 5);
+    // Both are cut to whole ticks of 10 ms, so what they add up to may be one less than they were.
+    check!(stat_field(14)? + stat_field(15)? >= before[1].as_ref().unwrap_or(&0) + 4);
     let pages = Pages::map(1 << 20, PRIVATE)?;
     pages.fill(1);
     check!(stat_field(10)? > *before[0].as_ref().unwrap_or(&u64::MAX));
     check_eq!(process::wait(process::spawn(|| spin(40).map_or(1, |()| 0))?)?.exited(), Some(0));
-    check!(stat_field(16)? + stat_field(17)? >= 4);
+    check!(stat_field(16)? + stat_field(17)? >= 3);
     // Started in the last minute, in hundredths of a second since boot.
     let now = time::now_ns() / 10_000_000;
     let started = stat_field(22)?;
