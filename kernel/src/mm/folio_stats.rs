@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use paging::Pfn;
 
 use super::Mm;
-use super::frame::{Kind, MAX_ORDER};
+use super::frame::{Folio, Kind, MAX_ORDER};
 use super::machine::Machine;
 
 /// Folio orders, 0 included.
@@ -120,24 +120,46 @@ impl<M: Machine> Mm<M> {
         self.count_anon_folios(|pages, maps| (1..pages).contains(&maps))
     }
 
+    /// Pages of files and shared memory that are mapped. Mappings are counted by the folio: one that is mapped more often
+    /// than it has pages is taken to be mapped whole.
+    pub fn mapped_object_pages(&self) -> u64 {
+        let mut mapped = 0;
+        self.for_each_folio(|folio, maps| {
+            if folio.kind == Kind::Object {
+                mapped += maps.min(folio.span().pages);
+            }
+        });
+        mapped
+    }
+
     /// Counts the anonymous folios for whose pages and mappings `which` holds.
     fn count_anon_folios(&self, which: impl Fn(u64, u64) -> bool) -> [u64; ORDERS] {
         let mut counts = [0; ORDERS];
+        self.for_each_folio(|folio, maps| {
+            if folio.kind == Kind::Anon && which(folio.span().pages, maps) {
+                counts[usize::from(folio.order)] += 1;
+            }
+        });
+        counts
+    }
+
+    /// Calls `f` with each folio of anonymous memory and of objects, and how often it is mapped.
+    fn for_each_folio(&self, mut f: impl FnMut(Folio, u64)) {
         let mut next = self.frames.span().0.pfn();
-        while let Some(start) = self.buddy.lock().next_lent(next) {
+        loop {
             // The lock is not kept, so what comes next is asked anew for each pageblock.
+            let Some(start) = self.buddy.lock().next_lent(next) else { return };
             next = Pfn::new((start.get() | ((1 << MAX_ORDER) - 1)) + 1);
             let mut pfn = start;
             while pfn < next && self.frames.contains(pfn) {
                 let folio = self.frames.folio(pfn);
-                let is_one = folio.kind == Kind::Anon && folio.head == pfn;
-                if is_one && which(folio.span().pages, u64::from(self.frames.counts(pfn).maps)) {
-                    counts[usize::from(folio.order)] += 1;
+                let is_one = matches!(folio.kind, Kind::Anon | Kind::Object) && folio.head == pfn;
+                if is_one {
+                    f(folio, u64::from(self.frames.counts(pfn).maps));
                 }
                 pfn = pfn.add(if is_one { folio.span().pages } else { 1 });
             }
         }
-        counts
     }
 }
 

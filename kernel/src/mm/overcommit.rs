@@ -141,7 +141,7 @@ impl Default for Overcommit {
 impl Vma {
     /// Pages that are promised here: private memory that is or was writable, and shared memory's that it does not have yet,
     /// of which each of the VMAs that show it stands for a part. What files and shared memory have is not among them.
-    fn committed(&self) -> u64 {
+    pub fn committed(&self) -> u64 {
         if self.flags.contains(VmaFlags::NORESERVE) {
             return 0;
         }

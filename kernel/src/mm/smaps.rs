@@ -42,8 +42,16 @@ pub struct Mapped {
     pub contpte: u64,
     /// Mapped by single entries of the level above, anonymous.
     pub anon_pmd: u64,
+    /// Mapped by single entries of the level above, of files and shared memory.
+    pub shmem_pmd: u64,
+    /// Anonymous, and given up by MADV_FREE: clean ([`lazyfree`](super::lazyfree)).
+    pub lazy: u64,
     /// In swap.
     pub swap: u64,
+    /// Bytes in swap, each page divided by how many have it there.
+    pub swap_pss_bytes: u64,
+    /// Of `pss_bytes`, those of anonymous memory.
+    pub anon_pss_bytes: u64,
     /// Of `pss_bytes`, those in locked memory.
     pub locked_bytes: u64,
 }
@@ -63,7 +71,11 @@ impl Mapped {
             anonymous: self.anonymous + other.anonymous,
             contpte: self.contpte + other.contpte,
             anon_pmd: self.anon_pmd + other.anon_pmd,
+            shmem_pmd: self.shmem_pmd + other.shmem_pmd,
+            lazy: self.lazy + other.lazy,
             swap: self.swap + other.swap,
+            swap_pss_bytes: self.swap_pss_bytes + other.swap_pss_bytes,
+            anon_pss_bytes: self.anon_pss_bytes + other.anon_pss_bytes,
             locked_bytes: self.locked_bytes + other.locked_bytes,
         }
     }
@@ -79,7 +91,8 @@ impl AddressSpace {
                 // It lies in one VMA.
                 Part::Block(_, block) => {
                     let mapped = mm.run_of(PTES_PER_TABLE as u64, block, mm.frames.folio(block.pfn()));
-                    Mapped { anon_pmd: mapped.anonymous, ..mapped }
+                    let (anon_pmd, shmem_pmd) = (mapped.anonymous, mapped.rss - mapped.anonymous);
+                    Mapped { anon_pmd, shmem_pmd, ..mapped }
                 }
             });
         }
@@ -87,6 +100,29 @@ impl AddressSpace {
             sum.locked_bytes = sum.pss_bytes;
         }
         sum
+    }
+
+    /// What is mapped in all its VMAs.
+    pub fn mapped_everywhere<M: Machine>(&self, mm: &Mm<M>) -> Mapped {
+        self.vmas().map(|vma| self.mapped(mm, vma)).fold(Mapped::default(), Mapped::plus)
+    }
+
+    /// Bytes of locked memory that is there, each page divided by how many map it.
+    pub fn mlocked_bytes<M: Machine>(&self, mm: &Mm<M>) -> u64 {
+        let locked = self.vmas().filter(|vma| vma.flags.contains(VmaFlags::LOCKED));
+        locked.map(|vma| self.mapped(mm, vma).locked_bytes).sum()
+    }
+
+    /// How many pages of anonymous memory, and of files and shared memory, are mapped by single entries of the level above:
+    /// one look at each such entry.
+    pub fn pmd_mapped_pages<M: Machine>(&self, mm: &Mm<M>) -> [u64; 2] {
+        let mut blocks = [0; 2];
+        for part in parts(&mm.machine, self.root, VirtAddr::new(0), USER_END) {
+            if let Part::Block(_, block) = part {
+                blocks[usize::from(mm.frames.folio(block.pfn()).kind != Kind::Anon)] += 1;
+            }
+        }
+        blocks.map(|blocks| blocks * PTES_PER_TABLE as u64)
     }
 
     /// How many pages of anonymous memory are mapped by contpte blocks: one look at each block.
@@ -113,8 +149,9 @@ impl<M: Machine> Mm<M> {
         while index < nr {
             let at = first.add(index);
             let pte = ptep_get_raw(&self.machine, at);
-            if let Some(NonPresent::Swap(_)) = pte.non_present() {
+            if let Some(NonPresent::Swap(entry)) = pte.non_present() {
                 sum.swap += 1;
+                sum.swap_pss_bytes += PAGE_SIZE / u64::from(self.swap_count(entry.slot as u32).max(1));
             }
             if !pte.is_present() || pte.is_special() {
                 index += 1;
@@ -143,7 +180,10 @@ impl<M: Machine> Mm<M> {
             (false, true) => run.private_dirty = pages,
         }
         run.referenced = if pte.is_young() { pages } else { 0 };
-        run.anonymous = if folio.kind == Kind::Anon { pages } else { 0 };
+        if folio.kind == Kind::Anon {
+            (run.anonymous, run.anon_pss_bytes) = (pages, pss_bytes);
+            run.lazy = if pte.is_dirty() { 0 } else { pages };
+        }
         run
     }
 
@@ -155,6 +195,8 @@ impl<M: Machine> Mm<M> {
 
 #[cfg(test)]
 mod tests {
+    use linux_raw_sys::general::{MADV_FREE, MADV_PAGEOUT};
+
     use super::*;
     use crate::mm::Prot;
     use crate::mm::testing::{Process, machine};
@@ -183,6 +225,7 @@ mod tests {
             private_dirty: 2 * block,
             referenced: 2 * block,
             anonymous: 2 * block,
+            anon_pss_bytes: 2 * block * PAGE_SIZE,
             contpte: 2 * block,
             ..Mapped::default()
         };
@@ -196,6 +239,35 @@ mod tests {
         parent.space.mprotect(&mm, BASE, PAGE, Prot::READ).unwrap();
         assert_eq!((of(&parent).contpte, of(&parent).rss), (block, 2 * block));
         assert_eq!(parent.space.anon_contpte_pages(&mm), block);
+        parent.exit();
+    }
+
+    #[test]
+    fn lazily_freed_pages_are_told_until_they_are_written_again() {
+        let mm = machine();
+        let mut process = Process::new(&mm);
+        process.map_anon(BASE, CONT_PTES);
+        process.write(BASE, 1).unwrap();
+        process.space.madvise(&mm, BASE, CONT_PTES * PAGE, MADV_FREE).unwrap();
+        assert_eq!((of(&process).lazy, of(&process).rss), (CONT_PTES as u64, CONT_PTES as u64));
+        process.write(BASE + PAGE, 1).unwrap();
+        assert!(of(&process).lazy < CONT_PTES as u64);
+        process.exit();
+    }
+
+    #[test]
+    fn a_page_in_swap_is_shared_by_those_who_have_it_there() {
+        let mm = machine();
+        mm.swap_on(4 * CONT_PTES).unwrap();
+        let mut parent = Process::new(&mm);
+        parent.map_anon(BASE, CONT_PTES);
+        parent.write(BASE, 1).unwrap();
+        parent.space.madvise(&mm, BASE, CONT_PTES * PAGE, MADV_PAGEOUT).unwrap();
+        let pages = CONT_PTES as u64;
+        assert_eq!((of(&parent).swap, of(&parent).swap_pss_bytes), (pages, pages * PAGE_SIZE));
+        let child = parent.fork().unwrap();
+        assert_eq!((of(&child).swap, of(&child).swap_pss_bytes), (pages, pages * PAGE_SIZE / 2));
+        child.exit();
         parent.exit();
     }
 }

@@ -20,6 +20,12 @@ pub struct Memory {
     pub tables: u64,
     /// Anonymous memory that processes have mapped.
     pub anon: u64,
+    /// Of `cached`, what processes have mapped.
+    pub mapped: u64,
+    /// Mapped by single entries of the level above: anonymous memory, and what files and shared memory have.
+    pub pmd: [u64; 2],
+    /// Locked memory that is there.
+    pub locked: u64,
     /// All swap, and what of it is free.
     pub swap: (u64, u64),
     /// What may be promised where that is limited, and what has been.
@@ -36,7 +42,8 @@ pub struct Memory {
 /// # Errors
 /// `ENOMEM`, as for all functions here.
 pub fn meminfo(out: &mut Text, memory: &Memory) -> Result<()> {
-    let Memory { total, free, cached, tables, anon, swap, commit, heap, stacks } = *memory;
+    let Memory { total, free, cached, tables, anon, mapped, pmd, locked, swap, commit, heap, stacks } =
+        *memory;
     let lines = [
         ("MemTotal:", total),
         ("MemFree:", free),
@@ -46,11 +53,14 @@ pub fn meminfo(out: &mut Text, memory: &Memory) -> Result<()> {
         ("SwapCached:", 0),
         ("Active:", anon),
         ("Inactive:", cached),
+        ("Unevictable:", locked),
+        ("Mlocked:", locked),
         ("SwapTotal:", swap.0),
         ("SwapFree:", swap.1),
         ("Dirty:", 0),
         ("Writeback:", 0),
         ("AnonPages:", anon),
+        ("Mapped:", mapped),
         ("Shmem:", cached),
         ("Slab:", heap.1),
         ("SReclaimable:", heap.1.saturating_sub(heap.0)),
@@ -59,6 +69,9 @@ pub fn meminfo(out: &mut Text, memory: &Memory) -> Result<()> {
         ("PageTables:", tables),
         ("CommitLimit:", commit.0),
         ("Committed_AS:", commit.1),
+        ("AnonHugePages:", pmd[0]),
+        ("ShmemHugePages:", 0),
+        ("ShmemPmdMapped:", pmd[1]),
     ];
     lines.into_iter().try_for_each(|(name, kib)| written(writeln!(out, "{name:<16}{kib:>8} kB")))
 }

@@ -26,12 +26,20 @@ pub struct Status<'a> {
     pub locked_kib: u64,
     /// Resident memory in KiB.
     pub rss_kib: u64,
+    /// Of that, anonymous memory. The rest is shared memory, as all files are.
+    pub anon_kib: u64,
     /// Anonymous memory that may be written, in KiB.
     pub data_kib: u64,
     /// The stack, in KiB.
     pub stack_kib: u64,
+    /// The program's code, in KiB.
+    pub code_kib: u64,
+    /// Its libraries' code, in KiB.
+    pub libraries_kib: u64,
     /// Translation tables in KiB.
     pub tables_kib: u64,
+    /// What is in swap, in KiB.
+    pub swap_kib: u64,
     /// Switches because it had to wait, and because others wanted to run.
     pub switches: [u64; 2],
 }
@@ -113,10 +121,16 @@ pub fn status(out: &mut Text, status: &Status<'_>) -> Result<()> {
         ("VmPin:", 0),
         ("VmHWM:", status.rss_kib),
         ("VmRSS:", status.rss_kib),
+        ("RssAnon:", status.anon_kib),
+        ("RssFile:", 0),
+        ("RssShmem:", status.rss_kib.saturating_sub(status.anon_kib)),
         ("VmData:", status.data_kib),
         ("VmStk:", status.stack_kib),
+        ("VmExe:", status.code_kib),
+        ("VmLib:", status.libraries_kib),
         ("VmPTE:", status.tables_kib),
-        ("VmSwap:", 0),
+        ("VmSwap:", status.swap_kib),
+        ("HugetlbPages:", 0),
     ];
     for (name, kib) in sizes {
         written(writeln!(out, "{name}\t{kib:>8} kB"))?;
@@ -180,9 +194,13 @@ mod tests {
             size_kib: 256,
             locked_kib: 8,
             rss_kib: 128,
+            anon_kib: 100,
             data_kib: 64,
             stack_kib: 32,
+            code_kib: 20,
+            libraries_kib: 4,
             tables_kib: 16,
+            swap_kib: 12,
             switches: [5, 6],
         };
         let text = text(|out| status(out, &init));
@@ -190,6 +208,8 @@ mod tests {
             "Name:\tinit\nUmask:\t0022\nState:\tR (running)\nTgid:\t1\nNgid:\t0\nPid:\t1\nPPid:\t0\n";
         assert!(text.starts_with(expected), "{text}");
         assert!(text.contains("\nVmRSS:\t     128 kB\n") && text.contains("\nThreads:\t1\n"), "{text}");
+        let rss = "\nRssAnon:\t     100 kB\nRssFile:\t       0 kB\nRssShmem:\t      28 kB\n";
+        assert!(text.contains(rss) && text.contains("\nVmSwap:\t      12 kB\n"), "{text}");
         assert!(text.ends_with("\nvoluntary_ctxt_switches:\t5\nnonvoluntary_ctxt_switches:\t6\n"), "{text}");
     }
 

@@ -27,9 +27,10 @@ use crate::util::Ref;
 #[derive(Clone, Copy, Default)]
 struct Sizes {
     mapped: u64,
-    rss: u64,
-    shared: u64,
+    /// What is there.
+    there: Mapped,
     code: u64,
+    libraries: u64,
     data: u64,
     stack: u64,
     tables: u64,
@@ -38,21 +39,26 @@ struct Sizes {
 
 impl Sizes {
     fn of(space: &AddressSpace) -> Self {
-        let usage = space.usage(crate::mm());
-        let mut sizes =
-            Sizes { rss: usage.rss_pages as u64, tables: usage.table_pages as u64, ..Sizes::default() };
+        let tables = space.usage(crate::mm()).table_pages as u64;
+        let mut sizes = Sizes { there: space.mapped_everywhere(crate::mm()), tables, ..Sizes::default() };
         sizes.locked = space.locked_bytes() / PAGE_SIZE;
+        let mut program = None;
         for vma in space.vmas() {
             let pages = vma.start.pages_to(vma.end) as u64;
             sizes.mapped += pages;
             if vma.flags.contains(VmaFlags::SHARED) {
-                sizes.shared += pages;
-            } else if vma.flags.contains(VmaFlags::STACK) {
+                continue;
+            }
+            if vma.flags.contains(VmaFlags::STACK) {
                 sizes.stack += pages;
             } else if vma.prot.contains(Prot::WRITE) {
                 sizes.data += pages;
             } else if vma.prot.contains(Prot::EXEC) {
-                sizes.code += pages;
+                // The program is mapped first; what else has code is a library.
+                let object =
+                    vma.object_page(vma.start).map(|(object, _)| core::ptr::from_ref::<Object>(object));
+                let own = *program.get_or_insert(object) == object;
+                *if own { &mut sizes.code } else { &mut sizes.libraries } += pages;
             }
         }
         sizes
@@ -65,12 +71,12 @@ fn numbers(out: &mut Text, process: &Process, file: ProcessFile, sizes: &Sizes) 
     let (name, state, threads) = (&name[..len], process.state_letter(), process.threads());
     match file {
         ProcessFile::Statm => {
-            let shared = sizes.shared.min(sizes.rss);
-            proc_pid::statm(out, (sizes.mapped, sizes.rss, shared, sizes.code, sizes.data + sizes.stack))
+            let (rss, shared) = (sizes.there.rss, sizes.there.rss - sizes.there.anonymous);
+            proc_pid::statm(out, (sizes.mapped, rss, shared, sizes.code, sizes.data + sizes.stack))
         }
         ProcessFile::Stat => {
             let (group, session) = process.group_and_session();
-            let (bytes, rss) = (sizes.mapped * PAGE_SIZE, sizes.rss);
+            let (bytes, rss) = (sizes.mapped * PAGE_SIZE, sizes.there.rss);
             let foreground = tty::foreground_of(session);
             let [own, children] = process.used();
             let stat = Stat {
@@ -106,9 +112,13 @@ fn numbers(out: &mut Text, process: &Process, file: ProcessFile, sizes: &Sizes) 
                 umask: process.files().lock().umask(),
                 size_kib: kib(sizes.mapped),
                 locked_kib: kib(sizes.locked),
-                rss_kib: kib(sizes.rss),
+                rss_kib: kib(sizes.there.rss),
+                anon_kib: kib(sizes.there.anonymous),
                 data_kib: kib(sizes.data),
                 stack_kib: kib(sizes.stack),
+                code_kib: kib(sizes.code),
+                libraries_kib: kib(sizes.libraries),
+                swap_kib: kib(sizes.there.swap),
                 tables_kib: kib(sizes.tables),
                 switches: [switches.voluntary, switches.involuntary],
             };
@@ -194,6 +204,8 @@ pub(super) fn text(out: &mut Text, process: &Process, file: ProcessFile) -> Resu
                     large_folios: crate::mm().gives_large_folios(vma),
                     prot: vma.prot,
                     flags: vma.flags,
+                    frames: matches!(vma.backing, Backing::Frames { .. }),
+                    promised: vma.committed() > 0,
                 };
                 smaps::area(out, &area, &space.mapped(crate::mm(), vma))?;
             }
@@ -201,8 +213,7 @@ pub(super) fn text(out: &mut Text, process: &Process, file: ProcessFile) -> Resu
         }
         ProcessFile::SmapsRollup => {
             let Some(space) = memory.as_ref() else { return Ok(()) };
-            let mapped = |vma| space.mapped(crate::mm(), vma);
-            let sum = space.vmas().map(mapped).fold(Mapped::default(), Mapped::plus);
+            let sum = space.mapped_everywhere(crate::mm());
             let (start, end) = (space.vmas().next(), space.vmas().last());
             let range = (start.map_or(0, |vma| vma.start.get()), end.map_or(0, |vma| vma.end.get()));
             let tables = space.usage(crate::mm()).table_pages;

@@ -14,12 +14,21 @@ pub(super) fn meminfo(out: &mut Text) -> Result<()> {
     let folios = (0..).zip(mm.anon_folios());
     let anon: u64 = folios.map(|(order, count): (u32, u64)| count << order).sum();
     let heap = crate::heap::usage();
+    let (mut pmd, mut locked) = ([0; 2], 0);
+    super::for_each_space(|space| {
+        let pages = space.pmd_mapped_pages(mm);
+        pmd = [pmd[0] + pages[0], pmd[1] + pages[1]];
+        locked += space.mlocked_bytes(mm);
+    });
     let memory = Memory {
         total: kib(mm.total_pages()),
         free: kib(mm.free_pages()),
         cached: kib(mm.object_pages()),
         tables: kib(mm.table_pages()),
         anon: kib(anon),
+        mapped: kib(mm.mapped_object_pages()),
+        pmd: pmd.map(kib),
+        locked: locked / 1024,
         swap: (kib(swap.total as u64), kib((swap.total - swap.used) as u64)),
         commit: (kib(mm.overcommit.limit(mm.supply())), kib(proc::committed_pages())),
         heap: (heap.0.div_ceil(1024) as u64, heap.1 as u64 / 1024),

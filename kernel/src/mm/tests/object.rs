@@ -363,3 +363,24 @@ fn shared_memory_nobody_watches_is_not_copied() {
     child.exit();
     parent.exit();
 }
+
+#[test]
+fn what_is_mapped_of_shared_memory_is_counted_and_no_more_than_all_of_it() {
+    let mm = machine();
+    leaks_nothing(&mm, || {
+        let mut process = Process::new(&mm);
+        map_shared(&mut process, BASE, 2 * BLOCK);
+        assert_eq!(mm.mapped_object_pages(), 0);
+        process.write(BASE, 1).unwrap();
+        process.write(BASE + BLOCK * PAGE, 1).unwrap();
+        let mapped = mm.mapped_object_pages();
+        assert!(mapped >= 2 && mapped == process.space.mapped_everywhere(&mm).rss, "{mapped}");
+        let mut child = process.fork().unwrap();
+        child.read(BASE).unwrap();
+        assert_eq!(mm.mapped_object_pages(), mapped, "mapped twice is mapped");
+        process.space.munmap(&mm, BASE, 2 * BLOCK * PAGE).unwrap();
+        child.exit();
+        assert_eq!(mm.mapped_object_pages(), 0);
+        process.exit();
+    });
+}
