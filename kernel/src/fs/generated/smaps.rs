@@ -29,7 +29,9 @@ pub struct Area {
 }
 
 fn line(out: &mut Text, name: &str, kib: u64) -> Result<()> {
-    written(writeln!(out, "{name:<15} {kib:>8} kB"))
+    // Numbers end in one column, whatever a long name takes.
+    let width = 23 - name.len().max(15);
+    written(writeln!(out, "{name:<15} {kib:>width$} kB"))
 }
 
 /// The lines behind a VMA's own.
