@@ -71,6 +71,12 @@ impl AddressSpace {
         let (mut at, to) = (from.align_up(CONT_SIZE), to.align_down(CONT_SIZE));
         let mut result = if at < to { Ok(()) } else { Err(Errno::EINVAL) };
         while at < to {
+            // Where there is no table nothing is mapped: that is passed over whole, since it may be all but for ever.
+            if let Walk::Absent(level) = walk(&mm.machine, self.root, at) {
+                result = Err(Errno::EINVAL);
+                at = level.entry_end(at).min(to);
+                continue;
+            }
             let order = PMD_ORDER.filter(|_| at.is_aligned(PMD_SIZE) && at.add(PMD_SIZE) <= to);
             if order.is_some_and(|order| self.collapse_one(mm, at, order).is_ok()) {
                 at = at.add(PMD_SIZE);

@@ -174,17 +174,27 @@ impl VmaList {
         self.merge_around(start, end);
     }
 
-    /// Joins VMAs between the neighbours of `start` and of `end` where they are alike.
+    /// Joins VMAs between the neighbours of `start` and of `end` where they are alike. Those that are left are moved together
+    /// as it goes, and the list closes up once: a call may join as many as there are, and nobody else runs meanwhile.
     fn merge_around(&mut self, start: VirtAddr, end: VirtAddr) {
-        let mut index = self.index_at(start).saturating_sub(1);
-        while index + 1 < self.vmas.len() && self.vmas[index].start <= end {
-            if self.vmas[index].continues_in(&self.vmas[index + 1]) {
-                let next = self.vmas.remove(index + 1);
-                self.vmas[index].end = next.end;
-                self.vmas[index].flags |= next.flags;
-                debug_assert!(!last_reference(&next), "the lower part refers to the object too");
+        let mut kept = self.index_at(start).saturating_sub(1);
+        let mut next = kept + 1;
+        while next < self.vmas.len() && self.vmas[kept].start <= end {
+            if self.vmas[kept].continues_in(&self.vmas[next]) {
+                let (end, flags) = (self.vmas[next].end, self.vmas[next].flags);
+                self.vmas[kept].end = end;
+                self.vmas[kept].flags |= flags;
             } else {
-                index += 1;
+                kept += 1;
+                if kept != next {
+                    self.vmas.swap(kept, next);
+                }
+            }
+            next += 1;
+        }
+        if next > kept + 1 {
+            for joined in self.vmas.drain(kept + 1..next) {
+                debug_assert!(!last_reference(&joined), "the lower part refers to the object too");
             }
         }
     }
@@ -321,6 +331,38 @@ mod tests {
         assert_eq!(list.reserve_splits(at(0x1_0000), at(0x1_2000)), Ok(()));
         list.remove(at(0x1_0000), at(0x1_2000), drop);
         assert_eq!(list.reserve_splits(at(0x2_0000), at(0x2_1000)), Ok(()));
+    }
+
+    #[test]
+    fn those_that_become_alike_are_joined_and_the_others_keep_their_places() {
+        let page = |index: u64| 0x1000 * (index + 1);
+        let prot = |index: u64| if index.is_multiple_of(2) { Prot::READ } else { Prot::empty() };
+        let all: Vec<_> = (0..40).map(|index| vma(page(index), page(index + 1), prot(index))).collect();
+        for (first, behind) in [(0, 40), (0, 7), (3, 4), (4, 21), (33, 40), (39, 40)] {
+            for gap in [None, Some(12)] {
+                let mut list = list(&all);
+                if let Some(gap) = gap {
+                    list.remove(VirtAddr::new(page(gap)), VirtAddr::new(page(gap + 1)), drop);
+                }
+                let (start, end) = (VirtAddr::new(page(first)), VirtAddr::new(page(behind)));
+                list.change(start, end, |vma| vma.prot = Prot::READ);
+                // As the definition says: each page that is mapped, and a new VMA wherever rights or addresses do not go on.
+                let prot_now =
+                    |index| if (first..behind).contains(&index) { Prot::READ } else { prot(index) };
+                let mut expected: Vec<(u64, u64, Prot)> = Vec::new();
+                for index in (0..40).filter(|index| Some(*index) != gap) {
+                    match expected.last_mut() {
+                        Some(last) if last.1 == page(index) && last.2 == prot_now(index) => {
+                            last.1 = page(index + 1)
+                        }
+                        _ => expected.push((page(index), page(index + 1), prot_now(index))),
+                    }
+                }
+                let found: Vec<_> =
+                    list.iter().map(|vma| (vma.start.get(), vma.end.get(), vma.prot)).collect();
+                assert_eq!(found, expected, "{first}..{behind} without {gap:?}");
+            }
+        }
     }
 
     #[test]

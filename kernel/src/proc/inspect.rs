@@ -39,7 +39,8 @@ pub fn find(pid: u32) -> Option<Pinned> {
     Some(Pinned(task))
 }
 
-/// The process with the smallest number above `after`, alive or zombie.
+/// The process whose turn it is after number `after` (0: at first), alive or zombie, in an order that is not that of
+/// numbers.
 pub fn next_process(after: u32) -> Option<Pinned> {
     next_that(after, |_| true)
 }
@@ -47,8 +48,7 @@ pub fn next_process(after: u32) -> Option<Pinned> {
 /// As [`next_process`], of those that `wanted` is true of.
 pub(super) fn next_that(after: u32, wanted: impl Fn(TaskRef) -> bool) -> Option<Pinned> {
     let table = TABLE.lock();
-    let tasks = table.processes().filter(|task| task.pid().get() > after && wanted(*task));
-    let task = tasks.min_by_key(|task| task.pid().get())?;
+    let task = table.following(after, wanted)?;
     task.pins.fetch_add(1, Relaxed); // as in `find`
     Some(Pinned(task))
 }

@@ -34,6 +34,13 @@ struct Candidate {
     pages: u64,
 }
 
+impl Candidate {
+    /// Of those with the same badness it is the one with the smallest number, in whatever order they are looked at.
+    fn is_worse_than(&self, other: &Candidate) -> bool {
+        (self.badness, other.pid) > (other.badness, self.pid)
+    }
+}
+
 /// There is no memory for the current process. True: there may be now, so it tries again. False: it is to end itself, and
 /// does so on its way to EL0.
 #[cold]
@@ -86,7 +93,7 @@ fn choose(except: u32) -> Option<Candidate> {
     while let Some(this) = process {
         if let Some(candidate) = candidate(&this, total)
             && this.pid() != except
-            && worst.is_none_or(|worst| candidate.badness > worst.badness)
+            && worst.is_none_or(|worst| candidate.is_worse_than(&worst))
         {
             worst = Some(candidate);
         }
@@ -139,10 +146,14 @@ fn strike(me: &Process, victim: &Candidate) {
     }
 }
 
-/// Lets others run until process `pid` has given its memory back. False if that takes too long.
+/// Lets others run until process `pid` has given its memory back, and its files, which may be memory as well. False if
+/// that takes too long.
+///
+/// That it has no memory of its own says nothing: who borrows another's never had any. Were that the end, a fault would be
+/// repeated at once, and if it is the kernel's own, nobody would run in between.
 fn wait_for(pid: u32) -> bool {
     for _ in 0..PATIENCE {
-        let gone = inspect::find(pid).is_none_or(|process| process.mm.lock().is_none());
+        let gone = inspect::find(pid).is_none_or(|process| process.task.is_zombie());
         if gone || kill::is_killed(&sched::current().task) {
             return true;
         }

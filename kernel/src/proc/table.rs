@@ -279,6 +279,19 @@ impl Table {
         self.iter().filter(|task| task.is_leader())
     }
 
+    /// The process that comes after number `after` (0: the first of all) in an order in which each has its turn: that of
+    /// buckets, and of numbers within one. A walk through all thus costs about one look at each, however many there are,
+    /// and it does not matter if `after` has been struck off meanwhile.
+    pub fn following(&self, after: u32, wanted: impl Fn(TaskRef) -> bool) -> Option<TaskRef> {
+        let own = after as usize % BUCKETS;
+        (own..BUCKETS).find_map(|index| {
+            let least = if index == own { after } else { 0 };
+            let tasks = self.buckets[index].iter().map(wrap);
+            let tasks = tasks.filter(|task| task.is_leader() && task.pid().get() > least && wanted(*task));
+            tasks.min_by_key(|task| task.pid().get())
+        })
+    }
+
     /// All threads, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = TaskRef> {
         self.buckets.iter().flat_map(List::iter).map(wrap)
@@ -346,6 +359,28 @@ mod tests {
             assert_eq!(reap(&mut table, init, Which::Pid(child.pid())), Some(child.pid().get()));
         }
         assert!(table.lookup(zombie.pid()) == Some(zombie) && table.count == 3);
+    }
+
+    #[test]
+    fn a_walk_meets_everybody_once_whoever_is_struck_off_meanwhile() {
+        let mut table = Table::new();
+        let init = spawn(&mut table, None);
+        let children: Vec<_> = (0..3 * BUCKETS).map(|_| spawn(&mut table, Some(init))).collect();
+        let even = |task: TaskRef| task.pid().get().is_multiple_of(2);
+        let (mut after, mut met) = (0, Vec::new());
+        while let Some(task) = table.following(after, even) {
+            after = task.pid().get();
+            met.push(after);
+            // Every other one that it meets is gone before it goes on.
+            if met.len().is_multiple_of(2) {
+                table.exit(task, init);
+                reap(&mut table, init, Which::Pid(task.pid())).unwrap();
+            }
+        }
+        met.sort_unstable();
+        let expected = children.iter().filter(|task| even(**task)).map(|task| task.pid().get());
+        assert!(met.into_iter().eq(expected));
+        assert!(Table::new().following(0, |_| true).is_none());
     }
 
     #[test]

@@ -45,12 +45,15 @@ pub(super) fn swaps(out: &mut Text) -> Result<()> {
 
 /// How many processes there are, how many of them want to run, and the greatest number among them.
 fn processes() -> (u64, u64, u32) {
-    let (mut count, mut running, mut last) = (0, 0, 0);
-    while let Some(process) = proc::next_process(last) {
-        (count, last) = (count + 1, process.pid());
+    let (mut count, mut running, mut greatest) = (0, 0, 0);
+    let mut next = proc::next_process(0);
+    while let Some(process) = next {
+        count += 1;
+        greatest = process.pid().max(greatest);
         running += u64::from(process.state_letter() == 'R');
+        next = proc::next_process(process.pid());
     }
-    (count, running, last)
+    (count, running, greatest)
 }
 
 /// `/proc/stat`.

@@ -229,6 +229,27 @@ fn what_cannot_be_collapsed_is_refused_as_on_linux() {
 }
 
 #[test]
+fn where_nothing_is_mapped_nothing_is_looked_for() {
+    let mm = machine();
+    leaks_nothing(&mm, || {
+        let pages = (64 << 40) / PAGE;
+        let mut process = Process::new(&mm);
+        process.map_anon(BASE, pages);
+        let last = (pages - CONT_PTES) & !(CONT_PTES - 1);
+        for page in [1, last] {
+            process.write(BASE + page * PAGE, 7).unwrap();
+        }
+        // A look at each block, of which there are thousands of millions, would not end today.
+        assert_eq!(collapse(&mut process, 0, pages), Err(Errno::EINVAL), "of the stretches that failed");
+        for page in [1, last] {
+            assert_eq!(process.read(BASE + page * PAGE), Ok(7));
+            assert!(order_of(&process, page) >= BLOCK_ORDER, "what is mapped is collapsed");
+        }
+        process.exit();
+    });
+}
+
+#[test]
 fn wherever_memory_runs_out_nothing_is_lost_or_leaked() {
     let pages = HUGE.max(4 * CONT_PTES);
     let mm = sized(4 * pages);

@@ -24,6 +24,8 @@ mod fork;
 #[cfg(target_os = "none")]
 mod harness;
 #[cfg(target_os = "none")]
+mod huge;
+#[cfg(target_os = "none")]
 mod limits;
 #[cfg(target_os = "none")]
 mod memory;
@@ -81,6 +83,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         devices::TESTS,
         mremap::TESTS,
         swap::TESTS,
+        huge::TESTS,
         oom::TESTS,
         overcommit::TESTS,
         userfault::TESTS,

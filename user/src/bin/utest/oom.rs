@@ -2,11 +2,13 @@
 //!
 //! These tests take all memory there is, which is nothing to do to somebody's own machine: they run on Pleat alone.
 
-use linux_raw_sys::general::MAP_NORESERVE;
-use user::sys::memory::{self, PRIVATE, READ_WRITE, page_size};
+use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+use linux_raw_sys::general::{__NR_gettimeofday, MAP_NORESERVE};
+use user::sys::memory::{self, PRIVATE, READ_WRITE, SHARED, page_size};
 use user::sys::process::signal::SIGKILL;
 use user::sys::process::{self, Pid};
-use user::sys::{Errno, file};
+use user::sys::{Errno, file, raw, thread, time};
 use user::text::leading_number;
 use user::{probe, rt::start::Args};
 
@@ -18,6 +20,7 @@ pub const TESTS: &[Test] = &[
     ("who exhausts memory ends, and nobody else", |_| on_pleat(one_takes_all)),
     ("not who asks last ends, but who has most", |_| on_pleat(the_largest_ends)),
     ("oom_score_adj says who ends first, and who never", |_| on_pleat(adjusted)),
+    ("who borrows memory and ends holds up nobody", |_| on_pleat(borrower_ends)),
     ("oom_score_adj is a number in range", scores),
 ];
 
@@ -69,7 +72,7 @@ fn hog(pages: usize, adj: &'static [u8]) -> Result<Pid, Trouble> {
         if adjust(adj).is_err() || take(pages).is_err() || file::write(pipe.write, b"x").is_err() {
             return 1;
         }
-        let _ = user::sys::time::sleep_ns(60_000_000_000);
+        let _ = time::sleep_ns(60_000_000_000);
         2
     })?;
     let taken = file::read(pipe.read, &mut [0]);
@@ -102,6 +105,63 @@ fn adjusted() -> Outcome {
     check_eq!(process::wait_for(spared, process::WNOHANG)?, None);
     process::kill(spared, SIGKILL)?;
     process::wait(spared)?;
+    Ok(())
+}
+
+/// How far they are, [`borrow`]'s thread and [`run_out_with_borrower`].
+const HERE: u32 = 1;
+const FULL: u32 = 2;
+const ENDING: u32 = 3;
+
+fn stage(word: usize) -> &'static AtomicU32 {
+    // SAFETY: a shared mapping, zero at first, which nobody unmaps.
+    unsafe { &*(word as *const AtomicU32) }
+}
+
+/// A child of vfork whose second thread ends it, so that it is ending, and has not ended as long as the first does not run.
+extern "C" fn borrow(word: usize) {
+    if thread::start(end_all, word).is_ok() {
+        let _ = time::sleep_ns(60_000_000_000);
+    }
+}
+
+extern "C" fn end_all(word: usize) {
+    stage(word).store(HERE, SeqCst);
+    while stage(word).load(SeqCst) != FULL {
+        process::yield_now();
+    }
+    stage(word).store(ENDING, SeqCst);
+    process::exit(0)
+}
+
+/// Pages that are left when the borrower begins to end: few enough to be gone before it has had the CPU.
+const LEFT: usize = 256;
+
+fn borrower_ends() -> Outcome {
+    let child = process::spawn(|| i32::from(run_out_with_borrower().is_err()))?;
+    check_eq!(process::wait(child)?.signalled(), Some(SIGKILL));
+    Ok(())
+}
+
+/// While a child of vfork ends, whose memory is its parent's, has the kernel write to more memory than there is.
+fn run_out_with_borrower() -> Result<(), Trouble> {
+    let word = memory::map(page_size(), READ_WRITE, SHARED)?;
+    process::spawn(|| i32::from(thread::vfork(borrow, word).is_err()))?;
+    while stage(word).load(SeqCst) != HERE {
+        process::yield_now();
+    }
+    let (page, pages) = (page_size(), 64 * LEFT);
+    let base = memory::map(pages * page, READ_WRITE, PRIVATE | MAP_NORESERVE)?;
+    take(free_pages()?.saturating_sub(LEFT))?;
+    stage(word).store(FULL, SeqCst);
+    while stage(word).load(SeqCst) != ENDING {
+        process::yield_now();
+    }
+    for at in (0..pages).map(|index| base + index * page) {
+        // A call that does nothing but write to memory: one that reads a file may let others run.
+        // SAFETY: in the mapping that was just made, which nothing else uses.
+        unsafe { raw(__NR_gettimeofday, [at, 0]) }?;
+    }
     Ok(())
 }
 
