@@ -38,6 +38,9 @@ impl Limits {
             (raw::RLIMIT_CORE, 0),
             (raw::RLIMIT_NPROC, crate::proc::MAX_PROCESSES as u64),
             (raw::RLIMIT_NOFILE, FD_LIMIT as u64),
+            // Told as on Linux, where they do not bind root: programs make tables of what they could lock.
+            (raw::RLIMIT_MEMLOCK, 8 << 20),
+            (raw::RLIMIT_MSGQUEUE, 819_200),
             (raw::RLIMIT_NICE, 0),
             (raw::RLIMIT_RTPRIO, 0),
         ];
@@ -103,6 +106,7 @@ mod tests {
     #[test]
     fn what_is_set_is_told_and_nonsense_refused() {
         let mut limits = Limits::FIRST;
+        assert_eq!(limits.get(raw::RLIMIT_MEMLOCK), Ok(limit(8 << 20, 8 << 20)));
         assert_eq!(limits.get(raw::RLIMIT_NOFILE), Ok(limit(FD_LIMIT as u64, FD_LIMIT as u64)));
         assert_eq!(limits.set(raw::RLIMIT_AS, limit(5, 7)), Ok(()));
         assert_eq!(limits.set(raw::RLIMIT_AS, limit(8, 7)), Err(Errno::EINVAL));
