@@ -9,6 +9,7 @@ use super::file::OpenFile;
 use super::generated::{Generated, ProcessLink};
 use crate::errno::Result;
 use crate::fs::generated::text::Text;
+use crate::fs::notify::signals::RECORD_BYTES;
 use crate::fs::tree::node::Node;
 use crate::mm::Object;
 use crate::mm::block_policy::BlockSetting;
@@ -112,6 +113,13 @@ pub trait Environment: Processes {
     /// # Errors
     /// `EINTR`: there is a signal to deal with.
     fn sleep_until(&self, wake_at: u64) -> Result<()>;
+
+    /// Takes a signal in `set` that waits for the calling thread or its process, as a record of signalfd; waits for one
+    /// unless `nonblocking`.
+    ///
+    /// # Errors
+    /// `EAGAIN`: none waits and `nonblocking`; `EINTR`: another one is to be dealt with.
+    fn take_signal(&self, set: u64, nonblocking: bool) -> Result<[u8; RECORD_BYTES]>;
 
     /// Sends SIGPIPE to the calling process.
     fn raise_sigpipe(&self);

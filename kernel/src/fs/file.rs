@@ -27,6 +27,7 @@ pub(super) use transfer::BREATH_BYTES;
 use super::environment::Environment;
 use super::generated::Generated;
 use crate::errno::{Errno, Result};
+use crate::fs::channel::fifo::Fifo;
 use crate::fs::channel::pipe::{Reader, Writer};
 use crate::fs::channel::socket::Socket;
 use crate::fs::file::device::Device;
@@ -35,6 +36,7 @@ use crate::fs::generated::text::Text;
 use crate::fs::notify::epoll::Epoll;
 use crate::fs::notify::event::Event;
 use crate::fs::notify::pidfd::Pidfd;
+use crate::fs::notify::signals::Signals;
 use crate::fs::notify::timer::Timer;
 use crate::fs::notify::userfault::Userfault;
 use crate::fs::tree::contents::Contents;
@@ -63,6 +65,8 @@ pub enum Target {
     PipeReader(Reader, u64),
     /// A pipe's writing end and its inode number.
     PipeWriter(Writer, u64),
+    /// A FIFO: a pipe that has a place.
+    Fifo(Fifo),
     /// A socket and its inode number.
     Socket(Socket, u64),
     /// A counter to wait for.
@@ -73,11 +77,40 @@ pub enum Target {
     Epoll(Epoll),
     /// A process, to wait for its end.
     Pidfd(Pidfd),
+    /// Signals to be read.
+    Signals(Signals),
     /// Faults to be resolved.
     Userfault(Userfault),
 }
 
 impl Target {
+    /// The reading end of a pipe or FIFO.
+    pub fn pipe_reader(&self) -> Option<&Reader> {
+        match self {
+            Target::PipeReader(reader, _) => Some(reader),
+            Target::Fifo(fifo) => fifo.reader(),
+            _ => None,
+        }
+    }
+
+    /// The writing end of a pipe or FIFO.
+    pub fn pipe_writer(&self) -> Option<&Writer> {
+        match self {
+            Target::PipeWriter(writer, _) => Some(writer),
+            Target::Fifo(fifo) => fifo.writer(),
+            _ => None,
+        }
+    }
+
+    /// The inode number of the pipe or FIFO that it has an end of.
+    pub fn pipe_number(&self) -> Option<u64> {
+        match self {
+            Target::PipeReader(_, ino) | Target::PipeWriter(_, ino) => Some(*ino),
+            Target::Fifo(fifo) => Some(fifo.ino()),
+            _ => None,
+        }
+    }
+
     /// What is behind a further description of the same thing, opened by its name in `/proc/<pid>/fd`.
     ///
     /// # Errors
@@ -140,6 +173,7 @@ impl OpenFile {
         match &self.target {
             Target::File(place, _) | Target::Dir(place) | Target::Device(place, _) => Some(place),
             Target::Generated(place, _) | Target::Place(place) => Some(place),
+            Target::Fifo(fifo) => Some(fifo.place()),
             _ => None,
         }
     }

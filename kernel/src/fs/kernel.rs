@@ -16,13 +16,15 @@ use crate::fs::channel::pinned::Pins;
 use crate::fs::generated::procfs;
 use crate::fs::generated::sysfs;
 use crate::fs::generated::text::{Text, written};
+use crate::fs::notify::signals::RECORD_BYTES;
 use crate::fs::tree::node::Node;
 use crate::mm::badness::{parse_adj, parse_old_adj};
 use crate::mm::block_policy::BlockSetting;
 use crate::mm::policy::{Memory, Policy, Setting};
 use crate::mm::space::USER_END;
 use crate::mm::{AddressSpace, Object, Vma};
-use crate::proc;
+use crate::proc::signal::info::Info;
+use crate::proc::{self, sigcalls};
 use crate::util::Ref;
 use crate::{arch, syscall, tty};
 
@@ -239,6 +241,14 @@ impl Environment for Kernel {
 
     fn sleep_until(&self, wake_at: u64) -> Result<()> {
         proc::sleep_until(wake_at)
+    }
+
+    fn take_signal(&self, set: u64, nonblocking: bool) -> Result<[u8; RECORD_BYTES]> {
+        let taken = match nonblocking {
+            true => sigcalls::take(set).ok_or(Errno::EAGAIN),
+            false => sigcalls::wait_for(set, u64::MAX),
+        };
+        taken.map(Info::to_record)
     }
 
     fn raise_sigpipe(&self) {

@@ -143,6 +143,7 @@ pub fn shared(files: Packer) -> &'static Fs {
 #[derive(Default)]
 pub struct World {
     pub pid: u32,
+    pub signals: Mutex<Vec<u8>>,
     pub pids: Vec<u32>,
     pub console: Mutex<Vec<u8>>,
     /// What the console reads.
@@ -284,6 +285,14 @@ impl Environment for World {
 
     fn sleep_until(&self, _wake_at: u64) -> Result<()> {
         Ok(())
+    }
+
+    fn take_signal(&self, set: u64, _nonblocking: bool) -> Result<[u8; 128]> {
+        let mut signals = self.signals.lock();
+        let at = signals.iter().position(|signal| set & 1 << (signal - 1) != 0).ok_or(Errno::EAGAIN)?;
+        let mut record = [0; 128];
+        record[0] = signals.remove(at);
+        Ok(record)
     }
 
     fn raise_sigpipe(&self) {

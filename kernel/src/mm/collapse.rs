@@ -30,6 +30,7 @@ use super::machine::Machine;
 use super::pmd::{PMD_ORDER, PMD_PAGES};
 use super::policy::BLOCK_ORDER;
 use super::space::AddressSpace;
+use super::thp_disable::PAGES_ONLY;
 use super::uffd::SINGLE;
 use super::vma::{Vma, VmaFlags};
 use crate::errno::{Errno, Result};
@@ -56,7 +57,7 @@ impl AddressSpace {
             let Some(vma) = self.vmas.get(self.vmas.index_at(at)).filter(|vma| vma.start < end) else {
                 break;
             };
-            if !vma.is_private_anon() || vma.flags.intersects(SINGLE.union(VmaFlags::NOHUGEPAGE)) {
+            if !vma.is_private_anon() || vma.flags.intersects(SINGLE.union(PAGES_ONLY)) {
                 return Err(Errno::EINVAL);
             }
             let (from, to) = (vma.start.max(at), vma.end.min(end));

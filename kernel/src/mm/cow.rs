@@ -40,6 +40,7 @@ use super::machine::Machine;
 use super::policy::BLOCK_ORDER;
 use super::refold::holds_block;
 use super::space::AddressSpace;
+use super::thp_disable::PAGES_ONLY;
 use super::vma::{Vma, VmaFlags};
 
 impl AddressSpace {
@@ -265,7 +266,7 @@ impl<M: Machine> Mm<M> {
     /// an aligned stretch all of whose entries map `folio`, in step and write-protected alike. Holes and pages that
     /// were copied before end it: what is left of a block is copied by halves, quarters and so on.
     fn copied_order(&self, vma: &Vma, at: PteRef, pte: Pte, folio: FolioSpan) -> u8 {
-        let limit = if vma.flags.contains(VmaFlags::NOHUGEPAGE) { 0 } else { self.blocks.cow_order() };
+        let limit = if vma.flags.intersects(PAGES_ONLY) { 0 } else { self.blocks.cow_order() };
         let limit = limit.min(paging::PTES_PER_TABLE.trailing_zeros() as u8);
         if limit == 0 || folio.pages == 1 {
             return 0;

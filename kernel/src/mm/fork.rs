@@ -61,6 +61,7 @@ impl AddressSpace {
         let child = place.insert(AddressSpace::new(mm)?);
         child.vmas = vmas;
         (child.brk_start, child.brk) = (self.brk_start, self.brk);
+        child.thp = self.thp;
         // What was ours alone is shared from here on.
         self.ours = None;
         let mut flush = Gather::new();

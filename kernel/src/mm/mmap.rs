@@ -85,7 +85,7 @@ impl AddressSpace {
             }
             other => other,
         };
-        let mut flags = VmaFlags::empty();
+        let mut flags = self.thp;
         flags.set(VmaFlags::SHARED, shared);
         flags.set(VmaFlags::READ_ONLY, request.flags.contains(MapFlags::READ_ONLY));
         flags.set(VmaFlags::NORESERVE, request.flags.contains(MapFlags::NORESERVE));
@@ -173,7 +173,7 @@ impl AddressSpace {
             start: old_end,
             end: new_end,
             prot: Prot::READ | Prot::WRITE,
-            flags: VmaFlags::HEAP | self.future_lock,
+            flags: VmaFlags::HEAP | self.future_lock | self.thp,
             backing: Backing::Anon,
         });
         if !self.future_lock.is_empty() {

@@ -68,6 +68,7 @@ pub mod space;
 pub mod stack;
 pub mod stats;
 pub mod swap;
+mod thp_disable;
 pub mod uffd;
 pub mod uffd_fill;
 mod uffd_wp;

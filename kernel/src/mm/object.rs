@@ -23,6 +23,7 @@ use super::Mm;
 use super::folio_stats::FolioEvent;
 use super::frame::{Kind, MAX_ORDER};
 use super::machine::Machine;
+use super::thp_disable::PAGES_ONLY;
 use super::uffd::SINGLE;
 use super::vma::VmaFlags;
 use crate::errno::{Errno, Result};
@@ -248,7 +249,7 @@ impl<M: Machine> Mm<M> {
             return 0;
         }
         match object.use_ {
-            Use::File if flags.contains(VmaFlags::NOHUGEPAGE) => 0,
+            Use::File if flags.intersects(PAGES_ONLY) => 0,
             Use::File => FILE_ORDER.min(below - 1),
             Use::Shared => self.shmem_policy.largest_below(below, flags),
         }

@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use paging::PAGE_SHIFT;
 
 use super::frame::MAX_ORDER;
+use super::thp_disable::PAGES_ONLY;
 use super::vma::VmaFlags;
 
 /// A setting of one folio size, or the global one.
@@ -164,7 +165,7 @@ impl Policy {
 
     /// The largest order below `below` that a VMA with `flags` may have; 0, a single page, is always possible.
     pub fn largest_below(&self, below: u8, flags: VmaFlags) -> u8 {
-        if flags.contains(VmaFlags::NOHUGEPAGE) {
+        if flags.intersects(PAGES_ONLY) {
             return 0;
         }
         let shift = if flags.contains(VmaFlags::HUGEPAGE) { 16 } else { 0 };

@@ -50,6 +50,8 @@ pub struct AddressSpace {
     pub(super) held_up: Option<(usize, Access)>,
     /// What new VMAs are locked as (mlockall): properties of a VMA, none unless they are.
     pub(super) future_lock: VmaFlags,
+    /// What all VMAs are if large folios are switched off ([`super::thp_disable`]).
+    pub(super) thp: VmaFlags,
     /// The first frame of the anonymous folio that was found to be mapped here only, last ([`super::cow`]).
     pub(super) ours: Option<Pfn>,
 }
@@ -89,6 +91,7 @@ impl AddressSpace {
             monitors: Monitors::new(),
             held_up: None,
             future_lock: VmaFlags::empty(),
+            thp: VmaFlags::empty(),
             ours: None,
         })
     }

@@ -50,9 +50,11 @@ bitflags! {
         /// With LOCKED: those that were touched, others are not made resident beforehand.
         const LOCK_ON_FAULT = 1 << 17;
         /// Grows down to where it is accessed, as the initial stack does (MAP_GROWSDOWN).
-        const GROWS_DOWN = 1 << 18;
+        const GROWS_DOWN = 1 << 21;
         /// MAP_NORESERVE: it is not counted as promised.
         const NORESERVE = 1 << 20;
+        /// PR_SET_THP_DISABLE: the process has no large folios. With NOHUGEPAGE this makes one mask that an instruction holds.
+        const THP_DISABLED = 1 << 18;
         /// Registered with userfaultfd for pages that are not there.
         const UFFD_MISSING = 1 << 22;
         /// Registered with userfaultfd for pages of shared memory that are there and not mapped.

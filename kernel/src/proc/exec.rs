@@ -64,6 +64,9 @@ pub(crate) fn exec(path: &[u8], argv: &Strings, envp: &Strings, frame: &mut Trap
     let mut building = Building(Some(AddressSpace::new(crate::mm())?));
     let entry = loading.entry() as u64;
     if let Some(space) = &mut building.0 {
+        if super::current::large_folios_disabled() {
+            space.disable_large_folios(true);
+        }
         populate(space, &loading, &image)?;
     }
     let shown = &argv.bytes()[..argv.bytes().len().min(SHOWN_BYTES)];

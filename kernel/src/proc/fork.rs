@@ -72,9 +72,9 @@ pub(crate) fn clone(frame: &TrapFrame, request: &Request) -> Result<Pid> {
     let copied = copy_memory(me, unsafe { &mut (*child.as_ptr()).mm }, shares);
     // SAFETY: as above.
     let task = unsafe { child.as_ref() }.task_ref();
-    let watched = me.task.group().watched.load(Relaxed) && !request.thread;
-    let watch = || if watched { me.task.group().watch_child(&task.group) } else { Ok(()) };
-    if let Err(error) = copied.and_then(|()| watch()) {
+    let group = me.task.group();
+    let watched = group.watched.load(Relaxed) && !request.thread;
+    if let Err(error) = copied.and_then(|()| if watched { group.watch_child(&task.group) } else { Ok(()) }) {
         discard(child);
         return Err(error);
     }

@@ -195,6 +195,11 @@ mod current {
         name
     }
 
+    /// Whether the current process's large folios are switched off.
+    pub(crate) fn large_folios_disabled() -> bool {
+        with_current_mm(|mm| mm.large_folios_disabled()).unwrap_or(false)
+    }
+
     /// Takes what restart_syscall is to continue.
     pub(crate) fn take_restart() -> Restart {
         sched::current().restart.take()

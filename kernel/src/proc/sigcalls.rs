@@ -43,11 +43,15 @@ pub(crate) fn set_blocked(set: u64) {
     deliver::set_blocked(sched::current(), set);
 }
 
-/// Which signals wait and are blocked.
-pub(crate) fn pending() -> u64 {
+/// Which signals wait for the current thread or its process.
+pub(crate) fn waiting() -> u64 {
     let me = &sched::current().task;
-    let set = me.signals.pending.lock().set() | me.group().pending.lock().set();
-    set & me.signals.blocked()
+    me.signals.pending.lock().set() | me.group().pending.lock().set()
+}
+
+/// Which of them are blocked.
+pub(crate) fn pending() -> u64 {
+    waiting() & blocked()
 }
 
 /// Blocks `set` until the call under way is over: when a handler has been chosen, or the call starts again.
@@ -73,6 +77,13 @@ pub(crate) fn suspend(set: u64) -> Result<usize> {
     WaitQueue::new().wait_until(|| None)
 }
 
+/// Takes the next of the signals in `set` that wait for the current thread or its process.
+pub(crate) fn take(set: u64) -> Option<Info> {
+    let me = &sched::current().task;
+    let own = me.signals.pending.lock().take(set);
+    own.or_else(|| me.group().pending.lock().take(set))
+}
+
 /// Takes the next of the signals in `set`; waits for one until `deadline` (nanoseconds since boot).
 ///
 /// # Errors
@@ -80,15 +91,14 @@ pub(crate) fn suspend(set: u64) -> Result<usize> {
 pub(crate) fn wait_for(set: u64, deadline: u64) -> Result<Info> {
     let me = sched::current();
     let signals = &me.task.signals;
-    let take = || signals.pending.lock().take(set).or_else(|| me.task.group().pending.lock().take(set));
-    if let Some(info) = take() {
+    if let Some(info) = take(set) {
         return Ok(info);
     }
     // Not blocked meanwhile, so that whoever sends one wakes this thread; it takes the signal before any handler can.
     let blocked = signals.blocked();
     signals.set_blocked(blocked & !set);
     let woken = WaitQueue::new().wait_with_deadline(deadline, || None::<()>);
-    let found = take();
+    let found = take(set);
     deliver::set_blocked(me, blocked);
     match (found, woken) {
         (Some(info), _) => Ok(info),

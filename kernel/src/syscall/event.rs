@@ -1,4 +1,4 @@
-//! System calls on descriptors that stand for events: eventfd, timerfd, epoll, and select.
+//! System calls on descriptors that stand for events: eventfd, signalfd, timerfd, epoll, and select.
 //!
 //! Waiting is looking again from time to time, as in `poll`.
 
@@ -15,8 +15,10 @@ use crate::fs::file::fd::FD_LIMIT;
 use crate::fs::file::{OpenFile, Target};
 use crate::fs::notify::epoll::{Epoll, Ready};
 use crate::fs::notify::event::Event;
+use crate::fs::notify::signals::Signals;
 use crate::fs::notify::timer::{Setting, Timer};
-use crate::proc::{current_files, sleep_until};
+use crate::proc::signal::UNSTOPPABLE;
+use crate::proc::{current_files, sigcalls, sleep_until};
 use crate::tty;
 use crate::util::Ref;
 
@@ -39,6 +41,9 @@ pub(super) fn readiness(file: &OpenFile) -> u32 {
 fn own_readiness(file: &OpenFile) -> u32 {
     match file.target() {
         Target::Device(_, Device::Console) => tty::readiness(),
+        Target::Signals(signals) if signals.set() & sigcalls::waiting() != 0 => {
+            linux::POLLIN | linux::POLLRDNORM
+        }
         _ => file.readiness(),
     }
 }
@@ -89,6 +94,24 @@ pub fn eventfd2(args: &[u64; 6]) -> Result<usize> {
     let event = Event::new(u64::from(args[0] as u32), flags & linux::EFD_SEMAPHORE != 0);
     let kept = linux::O_RDWR | flags & linux::O_NONBLOCK;
     insert(Target::Event(event), kept, flags & linux::O_CLOEXEC != 0)
+}
+
+/// signalfd4(fd, set, bytes, flags): a descriptor for the signals in `set`, or (`fd` not -1) another set for one there is.
+pub fn signalfd4(args: &[u64; 6]) -> Result<usize> {
+    let [fd, set, bytes, flags, ..] = *args;
+    let flags = flags as u32;
+    if flags & !(linux::O_CLOEXEC | linux::O_NONBLOCK) != 0 || bytes != size_of::<u64>() as u64 {
+        return Err(Errno::EINVAL);
+    }
+    let set = UserPtr::<u64>::new(set).read()? & !UNSTOPPABLE;
+    if fd as i32 == -1 {
+        let kept = linux::O_RDWR | flags & linux::O_NONBLOCK;
+        return insert(Target::Signals(Signals::new(set)), kept, flags & linux::O_CLOEXEC != 0);
+    }
+    let file = file(fd)?;
+    let Target::Signals(signals) = file.target() else { return Err(Errno::EINVAL) };
+    signals.change(set);
+    Ok(fd as u32 as usize)
 }
 
 /// timerfd_create(clock, flags).

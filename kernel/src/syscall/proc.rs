@@ -224,6 +224,8 @@ const PR_SET_TIMERSLACK: u32 = 29;
 const PR_GET_TIMERSLACK: u32 = 30;
 const PR_SET_NO_NEW_PRIVS: u32 = 38;
 const PR_GET_NO_NEW_PRIVS: u32 = 39;
+const PR_SET_THP_DISABLE: u32 = 41;
+const PR_GET_THP_DISABLE: u32 = 42;
 
 /// prctl(option, ...): the name, and what is as it is.
 pub fn prctl(args: &[u64; 6]) -> Result<usize> {
@@ -242,6 +244,11 @@ pub fn prctl(args: &[u64; 6]) -> Result<usize> {
         PR_GET_NO_NEW_PRIVS | PR_GET_KEEPCAPS | PR_GET_TIMERSLACK => Ok(0),
         PR_SET_NO_NEW_PRIVS if args[1] == 1 => Ok(0),
         PR_SET_TIMERSLACK => Ok(0),
+        PR_SET_THP_DISABLE if args[2..5] == [0; 3] => {
+            proc::with_current_mm(|mm| mm.disable_large_folios(args[1] != 0));
+            Ok(0)
+        }
+        PR_GET_THP_DISABLE if args[1..5] == [0; 4] => Ok(proc::large_folios_disabled().into()),
         _ => Err(Errno::EINVAL),
     }
 }

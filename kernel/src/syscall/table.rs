@@ -185,6 +185,7 @@ fn call(number: u32, args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
 
         // Events.
         __NR_eventfd2 => event::eventfd2(args),
+        __NR_signalfd4 => event::signalfd4(args),
         __NR_timerfd_create => event::timerfd_create(args),
         __NR_timerfd_settime => event::timerfd_settime(args),
         __NR_timerfd_gettime => event::timerfd_gettime(args),

@@ -38,6 +38,16 @@ pub fn timer(ns: u64) -> Result<Fd> {
     Ok(fd as Fd)
 }
 
+/// A descriptor (`fd` -1: a new one) to read the signals in `set` from.
+///
+/// # Errors
+/// `EINVAL`: unknown flags, or not such a descriptor. `EBADF`, `EMFILE`, `ENOMEM`.
+pub fn signals(fd: Fd, set: u64, flags: u32) -> Result<Fd> {
+    let args = [fd as usize, &raw const set as usize, 8, flags as usize];
+    // SAFETY: the kernel reads one set.
+    unsafe { raw(linux::__NR_signalfd4, args) }.map(|fd| fd as Fd)
+}
+
 /// An empty set of descriptors to wait for.
 ///
 /// # Errors

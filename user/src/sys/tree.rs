@@ -46,6 +46,16 @@ pub fn mkdir(path: &CStr) -> Result<()> {
     unsafe { raw(linux::__NR_mkdirat, [HERE, at(path), 0o777]) }.map(drop)
 }
 
+/// Makes a FIFO.
+///
+/// # Errors
+/// As mknod(2).
+pub fn make_fifo(path: &CStr) -> Result<()> {
+    let mode = (linux::S_IFIFO | 0o600) as usize;
+    // SAFETY: the kernel only reads the path.
+    unsafe { raw(linux::__NR_mknodat, [HERE, at(path), mode, 0]) }.map(drop)
+}
+
 /// Takes a file's name away.
 ///
 /// # Errors

@@ -34,9 +34,12 @@ struct State {
     reading: bool,
     /// How often something changed that somebody may wait for.
     changes: u64,
+    /// How often the reading end was opened, and the writing end.
+    opened: [u64; 2],
 }
 
-struct Pipe {
+/// What is between the two ends.
+pub(super) struct Pipe {
     state: Mutex<State>,
     /// Readers wait here for bytes, for the last writer to go, and for each other.
     readable: WaitQueue,
@@ -55,10 +58,18 @@ pub struct Writer(Ref<Pipe>);
 /// # Errors
 /// `ENOMEM`.
 pub fn pipe() -> Result<(Reader, Writer)> {
-    let state = State { ring: Ring::new()?, readers: 1, writers: 1, reading: false, changes: 0 };
-    let pipe = Pipe { state: Mutex::new(state), readable: WaitQueue::new(), writable: WaitQueue::new() };
-    let pipe = Ref::try_new(pipe)?;
-    Ok((Reader(pipe.clone()), Writer(pipe)))
+    let pipe = unopened()?;
+    Ok((reader(&pipe), writer(&pipe)))
+}
+
+/// Makes an empty pipe of which nobody has an end yet.
+///
+/// # Errors
+/// `ENOMEM`.
+pub(super) fn unopened() -> Result<Ref<Pipe>> {
+    let state =
+        State { ring: Ring::new()?, readers: 0, writers: 0, reading: false, changes: 0, opened: [0; 2] };
+    Ref::try_new(Pipe { state: Mutex::new(state), readable: WaitQueue::new(), writable: WaitQueue::new() })
 }
 
 /// A number that no file of the tree has, for `fstat` on the two ends of one pipe.
@@ -68,14 +79,20 @@ pub fn next_inode_number() -> u64 {
 }
 
 /// A further reading end of a pipe.
-fn reader(pipe: &Ref<Pipe>) -> Reader {
-    pipe.state.lock().readers += 1;
+pub(super) fn reader(pipe: &Ref<Pipe>) -> Reader {
+    let mut state = pipe.state.lock();
+    state.readers += 1;
+    state.opened[0] += 1;
+    drop(state);
     Reader(pipe.clone())
 }
 
 /// A further writing end of a pipe.
-fn writer(pipe: &Ref<Pipe>) -> Writer {
-    pipe.state.lock().writers += 1;
+pub(super) fn writer(pipe: &Ref<Pipe>) -> Writer {
+    let mut state = pipe.state.lock();
+    state.writers += 1;
+    state.opened[1] += 1;
+    drop(state);
     Writer(pipe.clone())
 }
 
@@ -83,6 +100,21 @@ impl Reader {
     /// A further reading end.
     pub fn again(&self) -> Reader {
         reader(&self.0)
+    }
+
+    /// Wakes who waits for a reader, and waits for a writer that was opened since there were `seen`; none: not at all.
+    ///
+    /// # Errors
+    /// `EINTR`.
+    pub(super) fn await_writer(&self, seen: Option<u64>) -> Result<()> {
+        self.0.writable.wake_all();
+        let Some(seen) = seen else { return Ok(()) };
+        self.0.readable.wait_until(|| self.had_writer(seen).then_some(()))
+    }
+
+    /// Whether a writing end has been opened since there were `seen`.
+    pub(super) fn had_writer(&self, seen: u64) -> bool {
+        self.0.state.lock().opened[1] != seen
     }
 
     /// A further writing end.
@@ -148,6 +180,16 @@ impl Reader {
 }
 
 impl Writer {
+    /// Wakes who waits for a writer, and waits for a reader that was opened since there were `seen`; none: not at all.
+    ///
+    /// # Errors
+    /// `EINTR`.
+    pub(super) fn await_reader(&self, seen: Option<u64>) -> Result<()> {
+        self.0.readable.wake_all();
+        let Some(seen) = seen else { return Ok(()) };
+        self.0.writable.wait_until(|| (self.0.state.lock().opened[0] != seen).then_some(()))
+    }
+
     /// A further writing end.
     pub fn again(&self) -> Writer {
         writer(&self.0)
@@ -255,6 +297,29 @@ impl Writer {
 }
 
 impl Pipe {
+    /// How many writers a reader that is opened now has not to wait for; one less than there were if one is there.
+    pub(super) fn seen_by_reader(&self) -> u64 {
+        let state = self.state.lock();
+        state.opened[1].wrapping_sub(u64::from(state.writers > 0))
+    }
+
+    /// As above, of readers, for a writer.
+    pub(super) fn seen_by_writer(&self) -> u64 {
+        let state = self.state.lock();
+        state.opened[0].wrapping_sub(u64::from(state.readers > 0))
+    }
+
+    /// Whether somebody has the reading end.
+    pub(super) fn has_readers(&self) -> bool {
+        self.state.lock().readers > 0
+    }
+
+    /// Whether nobody has an end.
+    pub(super) fn is_unused(&self) -> bool {
+        let state = self.state.lock();
+        state.readers == 0 && state.writers == 0
+    }
+
     /// Copies the oldest bytes and claims them until `finish_read`; 0 at the end of the stream.
     fn begin_read(&self, buffer: &mut [u8], nonblocking: bool) -> Result<usize> {
         self.readable.wait_until(|| {

@@ -16,12 +16,14 @@ impl OpenFile {
         match &self.target {
             Target::PipeReader(reader, _) => reader.readiness(),
             Target::PipeWriter(writer, _) => writer.readiness(),
+            Target::Fifo(fifo) => fifo.readiness(),
             Target::Socket(socket, _) => socket.readiness(),
             Target::Event(event) => event.readiness(),
             Target::Timer(timer) => timer.readiness(),
             Target::Pidfd(pidfd) => pidfd.readiness(),
             Target::Userfault(userfault) => userfault.monitor().readiness(self.nonblocking()),
-            Target::Epoll(_) => 0, // who asks for a set looks at what is in it
+            // Who asks for a set looks at what is in it, and who asks for signals at the thread's.
+            Target::Epoll(_) | Target::Signals(_) => 0,
             _ => linux::POLLIN | linux::POLLOUT | linux::POLLRDNORM | linux::POLLWRNORM,
         }
     }
@@ -33,6 +35,7 @@ impl OpenFile {
         match &self.target {
             Target::PipeReader(reader, _) => reader.generation(),
             Target::PipeWriter(writer, _) => writer.generation(),
+            Target::Fifo(fifo) => fifo.generation(),
             Target::Socket(socket, _) => socket.generation(),
             _ => LOOKS.fetch_add(1, Ordering::Relaxed),
         }
@@ -43,6 +46,7 @@ impl OpenFile {
         match &self.target {
             Target::File(_, contents) => Some(contents.len().saturating_sub(self.position.lock().cursor)),
             Target::PipeReader(reader, _) => Some(reader.waiting() as u64),
+            Target::Fifo(fifo) => fifo.reader().map(|reader| reader.waiting() as u64),
             Target::Socket(socket, _) => Some(socket.waiting() as u64),
             _ => None,
         }
@@ -83,6 +87,7 @@ impl OpenFile {
             Target::Timer(_) => out.push(b"anon_inode:[timerfd]"),
             Target::Epoll(_) => out.push(b"anon_inode:[eventpoll]"),
             Target::Pidfd(_) => out.push(b"anon_inode:[pidfd]"),
+            Target::Signals(_) => out.push(b"anon_inode:[signalfd]"),
             Target::Userfault(_) => out.push(b"anon_inode:[userfaultfd]"),
             _ => out.push(b"anon_inode:[file]"),
         }

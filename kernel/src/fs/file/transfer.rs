@@ -35,11 +35,13 @@ impl OpenFile {
                 self.read_on(text.bytes(), io)
             }
             Target::PipeReader(reader, _) => reader.read(io, self.nonblocking()),
+            Target::Fifo(fifo) => fifo.reader().ok_or(Errno::EBADF)?.read(io, self.nonblocking()),
             Target::Device(_, device) => self.read_device(env, *device, io),
             Target::Socket(socket, _) => socket.receive(io, self.nonblocking()),
             Target::Event(event) => event.read(io, self.nonblocking()),
             Target::Timer(timer) => timer.read(env, io, self.nonblocking()),
             Target::Userfault(userfault) => userfault.read(io, self.nonblocking()),
+            Target::Signals(signals) => signals.read(env, io, self.nonblocking()),
             Target::Epoll(_) | Target::Pidfd(_) => Err(Errno::EINVAL),
             Target::Dir(_) => Err(Errno::EISDIR),
             Target::Place(_) | Target::PipeWriter(..) => Err(Errno::EBADF),
@@ -80,13 +82,13 @@ impl OpenFile {
         match &self.target {
             Target::File(place, contents) => regular::write(self, env, (place, contents), io, None),
             Target::PipeWriter(writer, _) => writer.write(env, io, self.nonblocking()),
+            Target::Fifo(fifo) => fifo.writer().ok_or(Errno::EBADF)?.write(env, io, self.nonblocking()),
             Target::Device(_, device) => self.write_device(env, *device, io),
             Target::Generated(_, what) => self.write_setting(env, *what, io),
             Target::Socket(socket, _) => socket.send(env, io, self.nonblocking(), true),
             Target::Event(event) => event.write(io, self.nonblocking()),
-            Target::Timer(_) | Target::Epoll(_) | Target::Pidfd(_) | Target::Userfault(_) => {
-                Err(Errno::EINVAL)
-            }
+            Target::Timer(_) | Target::Epoll(_) | Target::Pidfd(_) => Err(Errno::EINVAL),
+            Target::Signals(_) | Target::Userfault(_) => Err(Errno::EINVAL),
             // Opening one of these for writing fails, so there is none.
             Target::Dir(_) | Target::Place(_) | Target::PipeReader(..) => Err(Errno::EBADF),
         }

@@ -40,6 +40,8 @@ pub struct Status<'a> {
     pub tables_kib: u64,
     /// What is in swap, in KiB.
     pub swap_kib: u64,
+    /// It has large folios, where they are to be had.
+    pub large_folios: bool,
     /// Switches because it had to wait, and because others wanted to run.
     pub switches: [u64; 2],
 }
@@ -135,6 +137,7 @@ pub fn status(out: &mut Text, status: &Status<'_>) -> Result<()> {
     for (name, kib) in sizes {
         written(writeln!(out, "{name}\t{kib:>8} kB"))?;
     }
+    written(writeln!(out, "THP_enabled:\t{}", u8::from(status.large_folios)))?;
     let [voluntary, involuntary] = status.switches;
     written(writeln!(out, "Threads:\t{threads}"))?;
     written(writeln!(out, "voluntary_ctxt_switches:\t{voluntary}"))?;
@@ -201,15 +204,19 @@ mod tests {
             libraries_kib: 4,
             tables_kib: 16,
             swap_kib: 12,
+            large_folios: false,
             switches: [5, 6],
         };
         let text = text(|out| status(out, &init));
         let expected =
             "Name:\tinit\nUmask:\t0022\nState:\tR (running)\nTgid:\t1\nNgid:\t0\nPid:\t1\nPPid:\t0\n";
         assert!(text.starts_with(expected), "{text}");
-        assert!(text.contains("\nVmRSS:\t     128 kB\n") && text.contains("\nThreads:\t1\n"), "{text}");
         let rss = "\nRssAnon:\t     100 kB\nRssFile:\t       0 kB\nRssShmem:\t      28 kB\n";
         assert!(text.contains(rss) && text.contains("\nVmSwap:\t      12 kB\n"), "{text}");
+        assert!(
+            text.contains("\nVmRSS:\t     128 kB\n") && text.contains("\nTHP_enabled:\t0\nThreads:\t1\n"),
+            "{text}"
+        );
         assert!(text.ends_with("\nvoluntary_ctxt_switches:\t5\nnonvoluntary_ctxt_switches:\t6\n"), "{text}");
     }
 

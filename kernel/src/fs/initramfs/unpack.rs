@@ -11,6 +11,7 @@ use linux_raw_sys::general as linux;
 
 use crate::errno::Errno;
 use crate::fs::bytes::Bytes;
+use crate::fs::channel::fifo::Named;
 use crate::fs::environment::Processes;
 use crate::fs::generated::ProcessLink;
 use crate::fs::generated::text::Text;
@@ -146,9 +147,8 @@ fn place(tree: &mut Tree, links: &mut Links, entry: &Entry<'static>) -> Result<(
         linux::S_IFDIR => Kind::Dir(Vec::new(), ROOT),
         linux::S_IFREG => Kind::File(tree.contents(entry.data)?),
         linux::S_IFLNK => Kind::Symlink(Bytes::Static(target(entry)?)),
-        linux::S_IFCHR | linux::S_IFBLK | linux::S_IFIFO | linux::S_IFSOCK => {
-            Kind::Special(entry.rdev.0, entry.rdev.1)
-        }
+        linux::S_IFIFO => Kind::Fifo(Named::default()),
+        linux::S_IFCHR | linux::S_IFBLK | linux::S_IFSOCK => Kind::Special(entry.rdev.0, entry.rdev.1),
         _ => return Ok(()), // as Linux: a type it does not know is no file
     };
     let (dir, name) = match locate(tree, entry)? {

@@ -120,6 +120,7 @@ fn numbers(out: &mut Text, process: &Process, file: ProcessFile, sizes: &Sizes) 
                 libraries_kib: kib(sizes.libraries),
                 swap_kib: kib(sizes.there.swap),
                 tables_kib: kib(sizes.tables),
+                large_folios: !process.mm.lock().as_ref().is_some_and(|space| space.large_folios_disabled()),
                 switches: [switches.voluntary, switches.involuntary],
             };
             procfs::status(out, &status)

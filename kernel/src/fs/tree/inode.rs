@@ -6,6 +6,7 @@ use linux_raw_sys::general as linux;
 
 use crate::errno::{Errno, Result};
 use crate::fs::bytes::Bytes;
+use crate::fs::channel::fifo::Named;
 use crate::fs::generated::Generated;
 use crate::fs::tree::contents::Contents;
 use crate::fs::tree::{InodeId, ROOT};
@@ -28,8 +29,10 @@ pub enum Kind {
     File(Contents),
     /// A symbolic link with its target.
     Symlink(Bytes),
-    /// A device node, FIFO or socket with its device number (major, minor).
+    /// A device node or socket with its device number (major, minor).
     Special(u32, u32),
+    /// A FIFO.
+    Fifo(Named),
     /// A file whose contents the kernel writes.
     Generated(Generated),
     /// `/proc/self`: a symbolic link to the calling process's directory.

@@ -3,6 +3,7 @@
 use linux_raw_sys::general as linux;
 
 use crate::errno::{Errno, Result};
+use crate::fs::channel::fifo::Fifo;
 use crate::fs::environment::Environment;
 use crate::fs::file::device::Device;
 use crate::fs::file::{OpenFile, Target};
@@ -20,8 +21,9 @@ const TMPFILE: u32 = linux::O_TMPFILE & !linux::O_DIRECTORY;
 /// # Errors
 /// Those of [`resolve`]; `ENOENT`; `EISDIR`: a directory for writing, or a name with a slash to be created; `ENOTDIR`:
 /// not a directory but `O_DIRECTORY`; `ELOOP`: a symbolic link with `O_NOFOLLOW`; `EEXIST`: `O_CREAT` with `O_EXCL`;
-/// `EACCES`: generated contents that cannot be written; `EPERM`: created in `/proc` or `/sys`; `ENXIO`: a socket or a
-/// device the kernel does not have; `EINVAL`: `O_TMPFILE` for reading only; `ENOMEM`.
+/// `EACCES`: generated contents that cannot be written; `EPERM`: created in `/proc` or `/sys`; `ENXIO`: a socket, a
+/// device the kernel does not have, or a FIFO that nobody reads, for writing without waiting; `EINTR`: while waiting for a
+/// FIFO's other end; `EINVAL`: `O_TMPFILE` for reading only; `ENOMEM`.
 pub fn open(
     fs: &'static Fs,
     env: &dyn Environment,
@@ -89,13 +91,29 @@ pub fn open(
         let file = env.open_file(pid, fd).ok_or(Errno::ENOENT)?;
         return Ok(OpenFile::new(file.target().reopen(flags)?, flags));
     }
-    let target = target(fs, &mut tree, node, writing || has(linux::O_TRUNC))?;
+    let target = match fifo(fs, &mut tree, node, flags)? {
+        Some(fifo) => {
+            drop(tree);
+            fifo.meet(has(linux::O_NONBLOCK))?;
+            return Ok(OpenFile::new(Target::Fifo(fifo), flags));
+        }
+        None => target(fs, &mut tree, node, writing || has(linux::O_TRUNC))?,
+    };
     drop(tree);
     let file = OpenFile::new(target, flags);
     if has(linux::O_TRUNC) {
         file.truncate_opened(env)?;
     }
     Ok(file)
+}
+
+/// The FIFO that `node` is, opened, if it is one. Whoever is to be waited for has not been waited for yet.
+fn fifo(fs: &'static Fs, tree: &mut Tree, node: Node, flags: u32) -> Result<Option<Fifo>> {
+    let Node::Inode(id) = node else { return Ok(None) };
+    let inode = tree.inode_mut(id);
+    let Kind::Fifo(named) = &mut inode.kind else { return Ok(None) };
+    let (ends, ino) = (named.open(flags)?, inode.ino);
+    Ok(Some(Fifo::new(ends, ino, fs.place(tree, node))))
 }
 
 /// A file without a name in the directory that `at` leads to.

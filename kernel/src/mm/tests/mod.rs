@@ -23,6 +23,7 @@ mod soft_dirty;
 mod stack;
 mod swap;
 mod tables;
+mod thp_disable;
 mod uffd;
 mod uffd_blocks;
 mod uffd_range;

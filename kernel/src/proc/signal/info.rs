@@ -8,7 +8,7 @@
 //! ```
 //! (Linux: include/uapi/asm-generic/siginfo.h.) Everybody is user 0.
 
-use super::{SIGBUS, SIGCHLD, SIGKILL};
+use super::{SIGBUS, SIGCHLD, SIGILL, SIGKILL, SIGSEGV, SIGTRAP};
 
 /// Bytes of a `siginfo_t`.
 pub const INFO_BYTES: usize = 128;
@@ -114,6 +114,34 @@ impl Info {
         bytes
     }
 
+    /// As signalfd tells it (Linux: include/uapi/linux/signalfd.h): the fields that this kind of signal has, by their names'
+    /// places there, which are not those of a `siginfo_t`.
+    pub fn to_record(self) -> [u8; INFO_BYTES] {
+        let mut bytes = [0; INFO_BYTES];
+        let mut put = |at: usize, value: u64, len: usize| {
+            bytes[at..at + len].copy_from_slice(&value.to_ne_bytes()[..len]);
+        };
+        put(0, self.signal.into(), 4);
+        put(4, self.errno as u64, 4);
+        put(8, self.code as u64, 4);
+        let [first, second, third, fourth] = self.rest;
+        match (self.code, self.signal) {
+            (1.., SIGCHLD) if self.code != SI_KERNEL => {
+                put(12, first, 8); // process and user
+                put(40, second, 4); // status
+                put(56, third, 8);
+                put(64, fourth, 8);
+            }
+            (1.., SIGSEGV | SIGBUS | SIGILL | SIGTRAP) if self.code != SI_KERNEL => put(72, first, 8), // address
+            _ => {
+                put(12, first, 8); // process and user
+                put(44, second, 4); // the value, as a number and as a pointer
+                put(48, second, 8);
+            }
+        }
+        bytes
+    }
+
     /// What a program hands to rt_sigqueueinfo for `signal`.
     pub fn from_words(signal: u32, words: [u64; USED_BYTES / 8]) -> Info {
         let [first, second, rest @ ..] = words;
@@ -142,6 +170,20 @@ mod tests {
         let fault = Info::fault(11, SEGV_MAPERR, 0x1234_5678_9abc).to_bytes();
         assert_eq!(fault[16..24], 0x1234_5678_9abc_u64.to_ne_bytes());
         assert!(fault[24..].iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn records_have_their_own_places() {
+        let queued = Info { signal: 40, errno: 0, code: -1, rest: [77 | 5 << 32, 0x1_0000_0009, 0, 0] };
+        let record = queued.to_record();
+        assert_eq!(
+            [0, 8, 12, 16, 44, 48, 52].map(|at| word(&record, at)),
+            [40, -1i32 as u32, 77, 5, 9, 9, 1]
+        );
+        let ended = Info::ended(5, 0x300).to_record();
+        assert_eq!([0, 8, 12, 40, 44].map(|at| word(&ended, at)), [SIGCHLD, 1, 5, 3, 0]);
+        let fault = Info::fault(11, SEGV_MAPERR, 0x1234_5678_9abc).to_record();
+        assert_eq!((word(&fault, 12), word(&fault, 72)), (0, 0x5678_9abc));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::super::user_ptr::UserPtr;
 use super::file;
 use crate::errno::{Errno, Result};
 use crate::fs::environment::Environment;
-use crate::fs::file::{OpenFile, Target};
+use crate::fs::file::OpenFile;
 use crate::fs::kernel::Kernel;
 use crate::fs::transfer::Transfer;
 use crate::mm::object_io::SIZE_LIMIT;
@@ -47,10 +47,7 @@ impl Transfer for Piece<'_> {
 
 /// The inode number of the pipe that it is an end of.
 fn pipe_number(file: &OpenFile) -> Option<u64> {
-    match file.target() {
-        Target::PipeReader(_, ino) | Target::PipeWriter(_, ino) => Some(*ino),
-        _ => None,
-    }
+    file.target().pipe_number()
 }
 
 fn is_pipe(file: &OpenFile) -> bool {
@@ -245,12 +242,10 @@ pub fn tee(args: &[u64; 6]) -> Result<usize> {
     if flags & !super::splice::KNOWN_FLAGS != 0 {
         return Err(Errno::EINVAL);
     }
-    let (Target::PipeReader(reader, from), Target::PipeWriter(writer, to)) =
-        (input.target(), output.target())
-    else {
+    let (Some(reader), Some(writer)) = (input.target().pipe_reader(), output.target().pipe_writer()) else {
         return Err(Errno::EINVAL);
     };
-    if from == to {
+    if pipe_number(&input) == pipe_number(&output) {
         return Err(Errno::EINVAL);
     }
     let nonblocking = flags & linux::SPLICE_F_NONBLOCK != 0;

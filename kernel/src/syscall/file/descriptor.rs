@@ -89,10 +89,7 @@ pub fn fcntl(args: &[u64; 6]) -> Result<usize> {
             file.set_flags(arg as u32);
             Ok(0)
         }
-        linux::F_GETPIPE_SZ => match file.target() {
-            Target::PipeReader(..) | Target::PipeWriter(..) => Ok(pipe::PIPE_BYTES),
-            _ => Err(Errno::EBADF),
-        },
+        linux::F_GETPIPE_SZ => file.target().pipe_number().map(|_| pipe::PIPE_BYTES).ok_or(Errno::EBADF),
         linux::F_GET_SEALS => memfd::seals(&file),
         linux::F_ADD_SEALS => memfd::add_seals(&file, arg),
         // Nobody ever holds a lock against another: each is granted, and none is found.
@@ -102,7 +99,7 @@ pub fn fcntl(args: &[u64; 6]) -> Result<usize> {
             copy_to_user(arg as usize, &(linux::F_UNLCK as u16).to_ne_bytes())?;
             Ok(0)
         }
-        linux::F_SETPIPE_SZ if matches!(file.target(), Target::PipeReader(..) | Target::PipeWriter(..)) => {
+        linux::F_SETPIPE_SZ if file.target().pipe_number().is_some() => {
             // What it has is what it gets.
             if arg > pipe::PIPE_BYTES as u64 { Err(Errno::EPERM) } else { Ok(pipe::PIPE_BYTES) }
         }

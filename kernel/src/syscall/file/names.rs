@@ -7,6 +7,7 @@ use super::user;
 use crate::errno::{Errno, Result};
 use crate::fs;
 use crate::fs::bytes::Bytes;
+use crate::fs::channel::fifo::Named;
 use crate::fs::environment::Environment;
 use crate::fs::kernel::Kernel;
 use crate::fs::tree::open::new_file;
@@ -51,7 +52,8 @@ pub fn mknodat(args: &[u64; 6]) -> Result<usize> {
     create(args[0], args[1], |tree| match kind {
         0 | linux::S_IFREG => new_file(tree, mode),
         linux::S_IFCHR | linux::S_IFBLK => Ok(Inode::new(kind | mode, Kind::Special(major, minor))),
-        linux::S_IFIFO | linux::S_IFSOCK => Ok(Inode::new(kind | mode, Kind::Special(0, 0))),
+        linux::S_IFIFO => Ok(Inode::new(kind | mode, Kind::Fifo(Named::default()))),
+        linux::S_IFSOCK => Ok(Inode::new(kind | mode, Kind::Special(0, 0))),
         linux::S_IFDIR => Err(Errno::EPERM),
         _ => Err(Errno::EINVAL),
     })

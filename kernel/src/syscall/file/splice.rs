@@ -8,7 +8,6 @@ use super::user::{UserBuffers, vector};
 use crate::errno::{Errno, Result};
 use crate::fs::channel::pinned::{Fragment, Handover};
 use crate::fs::channel::ring::SLOTS;
-use crate::fs::file::Target;
 use crate::fs::kernel::Kernel;
 use crate::fs::span::Cursor;
 use crate::mm::FaultError;
@@ -33,17 +32,14 @@ pub fn vmsplice(args: &[u64; 6]) -> Result<usize> {
     // Unlike for read and write, the description's O_NONBLOCK does not count, as on Linux.
     let nonblocking = flags & linux::SPLICE_F_NONBLOCK != 0;
     let file = file(args[0])?;
-    match file.target() {
-        Target::PipeWriter(writer, _) => {
-            let spans = vector(args[1], args[2])?;
-            writer.splice(&Kernel, &mut UserPages(Cursor::new(&spans)), nonblocking)
-        }
-        Target::PipeReader(reader, _) => {
-            let spans = vector(args[1], args[2])?;
-            reader.read(&mut UserBuffers::new(&spans), nonblocking)
-        }
-        _ => Err(Errno::EBADF),
+    let target = file.target();
+    if let Some(writer) = target.pipe_writer() {
+        let spans = vector(args[1], args[2])?;
+        return writer.splice(&Kernel, &mut UserPages(Cursor::new(&spans)), nonblocking);
     }
+    let reader = target.pipe_reader().ok_or(Errno::EBADF)?;
+    let spans = vector(args[1], args[2])?;
+    reader.read(&mut UserBuffers::new(&spans), nonblocking)
 }
 
 /// Buffers of the calling process, page by page.

@@ -91,7 +91,7 @@ pub const CALLS: &[Call] = &[
     (__NR_timer_create, 2, &[Clock, Buffer, Buffer]),
     (__NR_timer_settime, 2, &[Small, Small, Time, Buffer]),
     (__NR_pidfd_open, 3, &[Pid, Flags]),
-    (__NR_signalfd4, 2, &[Fd, Set, SetSize, Flags]),
+    (__NR_signalfd4, 6, &[NewOrFd, Set, SetSize, FdFlags]),
     // Time and the system.
     (__NR_restart_syscall, 1, &[]),
     (__NR_nanosleep, 4, &[Time, Buffer]),

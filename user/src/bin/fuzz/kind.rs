@@ -13,6 +13,10 @@ pub enum Kind {
     Span,
     /// An open file.
     Fd,
+    /// -1 for a new one, or an open file.
+    NewOrFd,
+    /// O_CLOEXEC, O_NONBLOCK, or others.
+    FdFlags,
     /// A socket.
     Socket,
     /// A pipe's end.

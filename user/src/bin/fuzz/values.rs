@@ -47,6 +47,11 @@ impl Values<'_> {
             Kind::Page => self.page(),
             Kind::Span => self.span(),
             Kind::Fd => self.fd(),
+            Kind::NewOrFd => match self.random.below(2) {
+                0 => u64::MAX,
+                _ => self.fd(),
+            },
+            Kind::FdFlags => self.random.pick(&[0x800, 0x800, 0x8_0800, 0, 0x8_0000, 1]),
             Kind::Socket => self.open_as(|open| &open.sockets),
             Kind::Pipe => self.open_as(|open| &open.pipes),
             Kind::EventSet => self.open_as(|open| &open.sets),
@@ -112,7 +117,7 @@ impl Values<'_> {
                 0x8901,
                 0x8904,
             ]),
-            Kind::Process => self.random.pick(&[1, 2, 3, 4, 15, 15, 16, 22, 36, 38, 41, 0x5356_4d41]),
+            Kind::Process => self.random.pick(&[1, 2, 3, 4, 15, 15, 16, 22, 36, 38, 41, 41, 42, 0x5356_4d41]),
             Kind::Command => self.random.pick(&[
                 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1024, 1030, 1031, 1032, 1033, 1034, 36, 37, 38,
             ]),

@@ -16,6 +16,8 @@ mod exec;
 #[cfg(target_os = "none")]
 mod faults;
 #[cfg(target_os = "none")]
+mod fifos;
+#[cfg(target_os = "none")]
 mod files;
 #[cfg(target_os = "none")]
 mod folios;
@@ -58,6 +60,8 @@ mod system;
 #[cfg(target_os = "none")]
 mod terminal;
 #[cfg(target_os = "none")]
+mod thp_disable;
+#[cfg(target_os = "none")]
 mod threads;
 #[cfg(target_os = "none")]
 mod times;
@@ -77,6 +81,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         fork::TESTS,
         folios::TESTS,
         claims::TESTS,
+        thp_disable::TESTS,
         memory::TESTS,
         residency::TESTS,
         shared::TESTS,
@@ -97,6 +102,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         registers::TESTS,
         exec::TESTS,
         files::TESTS,
+        fifos::TESTS,
         splice::TESTS,
         refusals::TESTS,
         limits::TESTS,
