@@ -3,8 +3,9 @@
 //! Memory that is neither free, nor kept by the kernel for reuse and told as such (kernel stacks, heap), is in use, and with
 //! nobody left to use it has to be what it was after the first round. That one round leaves more behind than there was
 //! before is normal: the kernel's own tables and lists grow to the size that such a load needs.
-//! The rule: neither the rest nor the heap in use may grow by more than [`SLACK_KIB`] in the rounds after the first,
-//! however many calls they make.
+//! The rule: neither the rest nor the heap in use may grow by more than [`SLACK_KIB`] in a round after the first, however
+//! many calls it makes, and in one more round after that: how much the kernel's own takes also depends on how many there
+//! were at once.
 
 use user::counters::field;
 use user::println;
@@ -51,7 +52,7 @@ impl Usage {
             "fuzz: memory: {} KiB free, {} before; {rest} KiB more in use, and {heap} KiB of kernel heap: {}",
             self.free,
             before.free,
-            if whole { "no leak" } else { "LEAK" }
+            if whole { "no leak" } else { "more than it should be" }
         );
         whole
     }

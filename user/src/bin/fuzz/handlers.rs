@@ -30,6 +30,11 @@ pub fn install(tally: &'static Tally, random: &mut Random) {
     let _ = signal::set_alarm(ALARM_US, ALARM_US);
 }
 
+/// A handler's address.
+pub fn address() -> u64 {
+    wild_return as *const () as u64
+}
+
 fn tally() -> Option<&'static Tally> {
     // SAFETY: null, or what `install` stored, which is mapped for as long as anything is.
     unsafe { TALLY.load(Relaxed).as_ref() }

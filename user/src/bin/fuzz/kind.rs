@@ -1,5 +1,7 @@
 //! What an argument of a system call is meant to be. The values that it then gets are [`values`](crate::values)' part.
 
+use crate::held::Sort;
+
 /// What an argument is meant to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -17,16 +19,10 @@ pub enum Kind {
     NewOrFd,
     /// O_CLOEXEC, O_NONBLOCK, or others.
     FdFlags,
-    /// A socket.
-    Socket,
-    /// A pipe's end.
-    Pipe,
-    /// A set of descriptors to wait for.
-    EventSet,
-    /// A timer's descriptor.
-    Timer,
-    /// A monitor of faults, userfaultfd's.
-    Monitor,
+    /// Something open of this sort.
+    Held(Sort),
+    /// An end of a pipe, or else an open file.
+    End,
     /// A directory to start from.
     Dir,
     /// A path.
@@ -71,6 +67,28 @@ pub enum Kind {
     CloneFlags,
     /// A `clone_args`.
     CloneArgs,
+    /// An aligned word of memory that is shared with others, or not.
+    Word,
+    /// A place in a file, as a pointer to it, or none.
+    Where,
+    /// An array of `pollfd`s.
+    Polls,
+    /// A set of descriptors, as a bit each, or none.
+    Bits,
+    /// An `epoll_event`.
+    Event,
+    /// An `itimerval`.
+    Interval,
+    /// A `sigaction`, or none.
+    Action,
+    /// A `stack_t`, or none.
+    Stack,
+    /// A `robust_list_head`.
+    Robust,
+    /// An `open_how`.
+    How,
+    /// A pointer to the length of a buffer.
+    Room,
     /// A socket's address.
     Address,
     /// A `msghdr`.
@@ -91,8 +109,6 @@ pub enum Kind {
     OpenFlags,
     /// A set of signals.
     Set,
-    /// The size of one: 8.
-    SetSize,
     /// CLOCK_ number.
     Clock,
     /// A file's type and permissions.
@@ -111,8 +127,8 @@ pub enum Kind {
     SocketType,
     /// What to do with a set of descriptors: EPOLL_CTL_ number.
     SetOp,
-    /// 0, as a rule.
-    Zero,
+    /// This, as a rule.
+    Is(u64),
     /// Anything.
     Any,
 }

@@ -4,14 +4,17 @@
 //! `fuzz [--seed=N] [--calls=N | --seconds=N] [--procs=N] [--verbose]`. The seed determines what each worker does; under icount,
 //! where the clock counts instructions, also in which order, so that a run repeats exactly.
 //!
-//! Layers: [`random`], [`calls`], [`kind`] and [`values`] decide on a call, [`filter`] and [`words`] on what is left out;
-//! [`worker`] makes the calls in what [`arena`], [`scratch`], [`descriptors`] and [`handlers`] prepare; [`supervisor`] is a
-//! process of its own which none of that reaches, and [`tally`] what the two sides share; [`audit`] and [`alive`] judge.
+//! Layers: [`random`], [`calls`], [`kind`], [`values`] with [`bits`] and [`structs`], and [`recipes`] decide on a call,
+//! [`filter`] and [`words`] on what is left out; [`worker`] makes the calls in what [`arena`], [`scratch`], [`descriptors`],
+//! [`held`] and [`handlers`] prepare, and now and then does what takes several calls ([`threads`], [`explore`], [`forge`],
+//! [`pressure`]); [`supervisor`] is a process of its own which none of that reaches, and [`tally`] what the two sides share;
+//! [`audit`] and [`alive`] judge.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![cfg_attr(not(target_os = "none"), allow(dead_code))] // there, only the tests use it
 
 mod calls;
 mod filter;
+mod held;
 mod kind;
 mod options;
 mod random;
@@ -26,7 +29,13 @@ mod arena;
 #[cfg(target_os = "none")]
 mod audit;
 #[cfg(target_os = "none")]
+mod bits;
+#[cfg(target_os = "none")]
 mod descriptors;
+#[cfg(target_os = "none")]
+mod explore;
+#[cfg(target_os = "none")]
+mod forge;
 #[cfg(target_os = "none")]
 mod handlers;
 #[cfg(target_os = "none")]
@@ -34,11 +43,17 @@ mod place;
 #[cfg(target_os = "none")]
 mod population;
 #[cfg(target_os = "none")]
+mod pressure;
+#[cfg(target_os = "none")]
+mod recipes;
+#[cfg(target_os = "none")]
 mod report;
 #[cfg(target_os = "none")]
 mod scratch;
 #[cfg(target_os = "none")]
 mod settings;
+#[cfg(target_os = "none")]
+mod structs;
 #[cfg(target_os = "none")]
 mod supervisor;
 #[cfg(target_os = "none")]
@@ -57,7 +72,6 @@ mod program {
 
     use crate::audit::Usage;
     use crate::options::Options;
-    use crate::settings::Settings;
     use crate::supervisor::Supervisor;
     use crate::tally::Tally;
     use crate::{alive, place, report};
@@ -95,13 +109,17 @@ mod program {
         let tally = unsafe { &*(tally as *const Tally) };
         // Workers exhaust memory; who watches them is not the one to end.
         let _ = file::write_file(place::ADJUSTMENT, b"-1000");
-        let settings = Settings::save();
         let mut supervisor = Supervisor::new(options, tally);
-        let mut first = None;
+        let mut before: Option<Usage> = None;
         let mut sound = true;
-        for part in [options.calls / 4, options.calls] {
+        let mut grown = false;
+        // The last round is for memory that has grown in the one before: what leaks does so again.
+        for part in [options.calls / 4, options.calls, options.calls.saturating_mul(2)] {
+            if part > options.calls && !grown {
+                break;
+            }
             sound &= supervisor.round(part);
-            settings.restore();
+            supervisor.settings.restore();
             if let Err(errno) = place::clean() {
                 println!("fuzz: cannot remove what workers have made: {errno}");
                 sound = false;
@@ -110,12 +128,14 @@ mod program {
                 println!("fuzz: the system does not work any more: {errno}");
                 sound = false;
             }
-            let now = Usage::now();
-            match (now, first) {
-                (None, _) => sound = false,
-                (now, None) => first = now,
-                (Some(now), Some(first)) => sound &= now.report(&first),
-            }
+            let Some(now) = Usage::now() else {
+                sound = false;
+                break;
+            };
+            let again = grown;
+            grown = before.is_some_and(|before| !now.report(&before));
+            sound &= !(grown && again);
+            before = Some(now);
             if !sound {
                 break;
             }

@@ -6,6 +6,7 @@ use user::sys::file::{self, DIRECTORY, READ_ONLY};
 use user::sys::{Errno, Result, system, tree};
 use user::text::Text;
 
+use crate::population;
 use crate::records::names;
 use crate::words::PREFIX;
 
@@ -18,6 +19,7 @@ pub const ADJUSTMENT: &CStr = c"/proc/self/oom_score_adj";
 /// Those of mkdir and chdir.
 pub fn enter(slot: usize) -> Result<()> {
     file::write_file(ADJUSTMENT, b"0")?;
+    population::disarm();
     let path = Text::<32>::format(format_args!("/tmp/fz{slot}\0"));
     let path = CStr::from_bytes_with_nul(path.as_bytes()).map_err(|_| Errno::EINVAL)?;
     for directory in [c"/tmp", path] {

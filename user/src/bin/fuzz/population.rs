@@ -1,14 +1,29 @@
 //! The machine's processes: those that were there before, and strangers, which are the workers and whatever they started.
 
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use user::sys::file::{self, DIRECTORY, READ_ONLY};
 use user::sys::process::signal::SIGKILL;
 use user::sys::process::{self, Pid, getpid};
-use user::text::number;
+use user::text::{leading_number, number};
 
 use crate::records::names;
 
 /// Processes that may be there before. Those beyond are killed with the workers.
 const KNOWN: usize = 64;
+
+/// The signal that the supervisor ends others with.
+static LETHAL: AtomicU32 = AtomicU32::new(SIGKILL);
+
+/// A worker has the supervisor's code in its memory, and sooner or later jumps to somewhere in it: there it kills nobody.
+pub fn disarm() {
+    LETHAL.store(0, Relaxed);
+}
+
+/// Kills a process. It may have ended before.
+pub fn end(pid: Pid) {
+    let _ = process::kill(pid, LETHAL.load(Relaxed));
+}
 
 /// Who was there before.
 pub struct Population {
@@ -48,11 +63,16 @@ impl Population {
     pub fn kill_strangers(&self) {
         each(|pid| {
             if self.is_stranger(pid) {
-                // It may have ended since it was listed.
-                let _ = process::kill(pid, SIGKILL);
+                end(pid);
             }
         });
     }
+}
+
+/// How many want to run.
+pub fn ready() -> u64 {
+    let mut buffer = [0; 64];
+    file::read_file(c"/proc/loadavg", &mut buffer).ok().and_then(leading_number).unwrap_or(0)
 }
 
 /// Calls `body` with each process's number.

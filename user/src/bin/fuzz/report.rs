@@ -21,11 +21,12 @@ pub fn print(options: &Options, tally: &Tally, supervisor: &Supervisor) {
     }
     println!();
     println!(
-        "fuzz: {} touches, {} of them faults; {} signals handled; {} children and threads",
+        "fuzz: {} touches, {} of them faults; {} signals handled; {} children and threads; {} files explored",
         tally.touches.load(Relaxed),
         tally.faults.load(Relaxed),
         tally.signals.load(Relaxed),
-        tally.started.load(Relaxed)
+        tally.started.load(Relaxed),
+        tally.explored.load(Relaxed)
     );
     print!(
         "fuzz: {} workers: {} stalled, {} exited ({} with a status)",
@@ -38,6 +39,13 @@ pub fn print(options: &Options, tally: &Tally, supervisor: &Supervisor) {
         print!(", {count} died of signal {signal}");
     }
     println!();
+    let late = &supervisor.late;
+    println!(
+        "fuzz: the supervisor waited {} us for the CPU at most; {} were ready, and calls {:?} begun",
+        late.ns / 1000,
+        late.ready,
+        &late.calls[..options.procs]
+    );
     let never = (0..NUMBERS).filter(|number| tally.number(*number)[0] > 0 && tally.number(*number)[1] == 0);
     println!(
         "fuzz: {} of {NUMBERS} numbers called, {} of them never with success",

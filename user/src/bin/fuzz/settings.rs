@@ -17,8 +17,10 @@ impl Settings {
             let mut buffer = [0; 128];
             let text =
                 file::read_file(path, &mut buffer).ok().and_then(|text| core::str::from_utf8(text).ok());
-            let word = text.and_then(|text| Some(text.split_once('[')?.1.split_once(']')?.0));
-            Text::format(format_args!("{}", word.unwrap_or("")))
+            // One of several words is in brackets; or there is but one.
+            let text = text.unwrap_or("").trim();
+            let chosen = text.split_once('[').and_then(|(_, rest)| Some(rest.split_once(']')?.0));
+            Text::format(format_args!("{}", chosen.unwrap_or(text)))
         }))
     }
 

@@ -4,13 +4,13 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use user::println;
-use user::sys::process::signal::SIGKILL;
 use user::sys::process::{self, Pid, Status, WNOHANG};
 use user::sys::time;
 
 use crate::options::{MAX_PROCS, Options};
-use crate::population::Population;
+use crate::population::{self, Population};
 use crate::random::Random;
+use crate::settings::Settings;
 use crate::tally::Tally;
 use crate::{place, worker};
 
@@ -35,10 +35,22 @@ struct Ward {
     still: u32,
 }
 
+/// How long the supervisor had to wait for the CPU.
+pub struct Late {
+    /// Nanoseconds.
+    pub ns: u64,
+    /// How many wanted to run: each may have a slice.
+    pub ready: u64,
+    /// What the workers had called last.
+    pub calls: [u32; MAX_PROCS],
+}
+
 /// What became of the processes.
 pub struct Supervisor {
     options: Options,
     tally: &'static Tally,
+    /// As they were before.
+    pub settings: Settings,
     population: Population,
     wards: [Ward; MAX_PROCS],
     /// Deaths by signal; 0: those that exited.
@@ -47,6 +59,8 @@ pub struct Supervisor {
     pub failed: u64,
     /// Workers that were killed because they made no progress.
     pub stalled: u64,
+    /// The longest that it had to wait for the CPU, in nanoseconds.
+    pub late: Late,
     /// When it is over, whatever was called; nanoseconds.
     end: u64,
 }
@@ -62,11 +76,13 @@ impl Supervisor {
         Supervisor {
             options,
             tally,
+            settings: Settings::save(),
             population: Population::now(),
             wards,
             deaths,
             failed: 0,
             stalled: 0,
+            late: Late { ns: 0, ready: 0, calls: [0; MAX_PROCS] },
             end,
         }
     }
@@ -89,15 +105,30 @@ impl Supervisor {
             if !busy {
                 return self.finish();
             }
-            let _ = time::sleep_ns(LOOK_NS);
+            self.rest();
             self.reap();
             if !self.look() {
                 return false;
             }
             looks += 1;
-            if looks.is_multiple_of(32) && self.population.strangers().0 > CROWD * self.options.procs {
+            // Too many; or what is left of those who have ended leaves no memory for new ones.
+            let none = self.wards.iter().all(|ward| ward.pid == 0);
+            if looks.is_multiple_of(32)
+                && (none || self.population.strangers().0 > CROWD * self.options.procs)
+            {
                 self.population.kill_strangers();
             }
+        }
+    }
+
+    /// Waits until the next look, and notes how late it comes: all others together may not have the CPU for long.
+    fn rest(&mut self) {
+        let due = time::now_ns() + LOOK_NS;
+        let _ = time::sleep_ns(LOOK_NS);
+        let ns = time::now_ns().saturating_sub(due);
+        if ns > self.late.ns {
+            let calls = core::array::from_fn(|slot| self.tally.slots[slot].last.load(Relaxed));
+            self.late = Late { ns, ready: population::ready(), calls };
         }
     }
 
@@ -110,8 +141,11 @@ impl Supervisor {
             Ok(()) => worker::run(random, tally, slot, limit),
             Err(_) => 1,
         });
-        // Without memory there is none; the next look tries again.
-        let pid = child.unwrap_or(0);
+        // Without memory there is none, or workers have made the kernel promise none: the next look tries again.
+        let pid = child.unwrap_or_else(|_| {
+            self.settings.restore();
+            0
+        });
         self.wards[slot] = Ward { pid, calls: shared.calls.load(Relaxed), still: 0 };
     }
 
@@ -142,7 +176,7 @@ impl Supervisor {
             ward.still = if moved || ward.pid == 0 { 0 } else { ward.still + 1 };
             if ward.still == PATIENCE {
                 self.stalled += 1;
-                let _ = process::kill(ward.pid, SIGKILL);
+                population::end(ward.pid);
             }
             if ward.still > PATIENCE + GRACE {
                 let (pid, last) = (ward.pid, shared.last.load(Relaxed));

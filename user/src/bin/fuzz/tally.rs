@@ -38,6 +38,8 @@ pub struct Tally {
     pub signals: AtomicU64,
     /// Threads and children that were started.
     pub started: AtomicU64,
+    /// Files that the kernel generates, opened.
+    pub explored: AtomicU64,
 }
 
 impl Tally {

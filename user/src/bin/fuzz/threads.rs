@@ -6,9 +6,9 @@ use linux_raw_sys::general::*;
 use user::rt::thread::clone_to;
 use user::sys::memory::{self, PRIVATE, READ_WRITE};
 
+use crate::bits::CLONE_BITS;
 use crate::random::Random;
 use crate::scratch::Scratch;
-use crate::values::CLONE_BITS;
 use crate::worker::{Task, Worker};
 
 /// Bytes of a stack.

@@ -1,12 +1,12 @@
 //! The values that arguments get: most of them such that the call could succeed, the others hostile.
 
 use linux_raw_sys::general::*;
-use user::sys::memory::page_size;
+use user::sys::memory::{self, page_size};
 use user::sys::userfault::REQUESTS;
 
 use crate::arena::Arena;
-use crate::descriptors::Opened;
 use crate::filter::Me;
+use crate::held::{Held, Sort};
 use crate::kind::Kind;
 use crate::random::Random;
 use crate::scratch::Scratch;
@@ -26,18 +26,20 @@ pub struct Values<'a> {
     pub random: &'a mut Random,
     /// The worker's mappings.
     pub arena: &'a Arena,
-    /// What the worker had open at first.
-    pub opened: &'a Opened,
+    /// The descriptors it knows.
+    pub held: &'a Held,
     /// Room for what is pointed to.
     pub scratch: &'a mut Scratch,
     /// Who calls.
     pub me: Me,
+    /// One value in so many is hostile.
+    pub tameness: u64,
 }
 
 impl Values<'_> {
     /// A value for an argument that is meant to be of this kind.
     pub fn of(&mut self, kind: Kind) -> u64 {
-        if self.random.one_in(20) { self.wild() } else { self.meant(kind) }
+        if self.random.one_in(self.tameness) { self.wild() } else { self.meant(kind) }
     }
 
     fn meant(&mut self, kind: Kind) -> u64 {
@@ -52,15 +54,24 @@ impl Values<'_> {
                 _ => self.fd(),
             },
             Kind::FdFlags => self.random.pick(&[0x800, 0x800, 0x8_0800, 0, 0x8_0000, 1]),
-            Kind::Socket => self.open_as(|open| &open.sockets),
-            Kind::Pipe => self.open_as(|open| &open.pipes),
-            Kind::EventSet => self.open_as(|open| &open.sets),
-            Kind::Timer => self.open_as(|open| &open.timers),
-            Kind::Monitor => self.open_as(|open| &open.monitors),
+            Kind::Held(sort) => self.held_as(sort),
+            Kind::End if self.random.one_in(3) => self.fd(),
+            Kind::End => self.held_as(Sort::Pipe),
             Kind::MonitorRequest => self.random.pick(&REQUESTS) as u64,
             Kind::MonitorRange => self.monitor_range(),
             Kind::IdType => self.random.pick(&[0, 1, 1, 2, 3]),
             Kind::Few => self.random.below(4),
+            Kind::Word
+            | Kind::Where
+            | Kind::Polls
+            | Kind::Bits
+            | Kind::Event
+            | Kind::Interval
+            | Kind::Action
+            | Kind::Stack
+            | Kind::Robust
+            | Kind::How
+            | Kind::Room => self.structure(kind),
             Kind::AddressSize => self.random.pick(&[16, 16, 7, 8, 110, 2]),
             Kind::ArgsSize => self.random.pick(&[88, 88, 64, 80, 96]),
             Kind::Dir => {
@@ -124,10 +135,12 @@ impl Values<'_> {
             Kind::WaitFlags => self.random.pick(&[1, 1, 1, 0, 3, 5, 9, 0x4000_0001, 0x0100_0005]),
             Kind::OpenFlags => self.open_flags(),
             Kind::Set => {
-                let set = self.random.next() & self.random.next();
+                let mut set = self.random.next() & self.random.next();
+                if !self.random.one_in(self.tameness) {
+                    set &= !(1 << (SIGALRM - 1));
+                }
                 self.scratch.words(&[set])
             }
-            Kind::SetSize => 8,
             Kind::Clock => match self.random.below(4) {
                 // Somebody's CPU time.
                 0 => (!(self.pid() as i32) << 3) as u64 | self.random.below(8),
@@ -137,13 +150,13 @@ impl Values<'_> {
                 .random
                 .pick(&[0o644, 0o777, 0, 0o100_644, 0o010_644, 0o020_666, 0o140_777, 0o040_755, 0o060_600]),
             Kind::Device => self.random.pick(&[0x103, 0x105, 0x107, 0x109, 0]),
-            Kind::Break => self.pointer() & 0xffff_ffff,
+            Kind::Break => self.program_break(),
             Kind::Family => self.random.pick(&[1, 1, 2, 2, 10, 16, 17]),
             Kind::SocketType => {
                 self.random.pick(&[1, 1, 1, 2, 3, 5]) | self.random.pick(&[0, 0x800, 0x8_0000])
             }
             Kind::SetOp => self.random.pick(&[1, 1, 2, 3, 0]),
-            Kind::Zero => 0,
+            Kind::Is(value) => value,
             Kind::Any => {
                 if self.random.one_in(2) {
                     self.pointer()
@@ -170,11 +183,24 @@ impl Values<'_> {
         edge.wrapping_add(near)
     }
 
-    fn pointer(&mut self) -> u64 {
+    /// Whether the next value is to be odd: by far more often than wholly hostile.
+    fn odd(&mut self) -> bool {
+        self.random.one_in((self.tameness / 5).max(2))
+    }
+
+    pub(crate) fn pointer(&mut self) -> u64 {
         let page = page_size() as u64;
         let [base, bytes] = self.arena.any(self.random).map(|word| word as u64);
         let [none, none_bytes] = self.arena.none.map(|word| word as u64);
-        match self.random.below(24) {
+        if !self.odd() {
+            return match self.random.below(8) {
+                0 => self.scratch.word(self.random),
+                1 => self.scratch.random_words(self.random),
+                2 => self.arena.private[0] as u64 + (self.random.below(64) << 3),
+                _ => base + (self.random.below(bytes) & !15),
+            };
+        }
+        match self.random.below(13) {
             0 => 0,
             1 => self.random.below(page),
             2 => UNMAPPED + self.random.below(1 << 30),
@@ -185,19 +211,16 @@ impl Values<'_> {
             7 | 8 => base + bytes - self.random.below(64),
             9 | 10 => base + (self.random.below(bytes) & !(page - 1)) + page - self.random.below(32),
             11 => base + self.random.below(bytes),
-            12 => (self.arena.read_only[0] as u64) + self.random.below(page),
-            13..15 => self.scratch.word(self.random),
-            15 | 16 => self.scratch.random_words(self.random),
-            _ => base + (self.random.below(bytes) & !15),
+            _ => (self.arena.read_only[0] as u64) + self.random.below(page),
         }
     }
 
-    fn length(&mut self) -> u64 {
+    pub(crate) fn length(&mut self) -> u64 {
         let page = page_size() as u64;
         match self.random.below(16) {
             0 => 0,
             1 => 1,
-            2 => self.wild(),
+            2 if self.odd() => self.wild(),
             3 => self.random.below(4 << 20),
             4 => page - 1 + self.random.below(3),
             5 | 6 => self.random.below(8 * page),
@@ -205,37 +228,54 @@ impl Values<'_> {
         }
     }
 
-    fn page(&mut self) -> u64 {
+    pub(crate) fn page(&mut self) -> u64 {
         let [base, bytes] = self.arena.any(self.random).map(|word| word as u64);
-        match self.random.below(24) {
-            0 => self.pointer(),
-            1 => USER_TOP - page_size() as u64,
-            2 => UNMAPPED,
-            3 => base,
-            4 => 0,
+        match self.random.below(8) {
+            0 if self.odd() => self.pointer(),
+            1 if self.odd() => USER_TOP - page_size() as u64,
+            2 if self.odd() => UNMAPPED,
+            3 if self.odd() => 0,
+            4 => base,
             _ => base + (self.random.below(bytes) & !(page_size() as u64 - 1)),
         }
     }
 
-    fn span(&mut self) -> u64 {
+    pub(crate) fn span(&mut self) -> u64 {
         let page = page_size() as u64;
         match self.random.below(20) {
             0 => self.length(),
             1 => 64 << 20,
             2 => 2 << 20,
             3 => self.random.below(512) * page,
-            4 => self.wild(),
+            4 if self.odd() => self.wild(),
             5..9 => 16 * page,
             _ => (1 + self.random.below(20)) * page,
         }
     }
 
-    fn fd(&mut self) -> u64 {
-        match self.random.below(24) {
+    pub(crate) fn fd(&mut self) -> u64 {
+        if !self.odd()
+            && let Some(fd) = self.held.any(self.random)
+        {
+            return fd;
+        }
+        match self.random.below(8) {
             0 => u64::MAX,
             1 => 1 << self.random.below(33),
             2 => 1023 + self.random.below(3),
             _ => self.random.below(FDS),
+        }
+    }
+
+    /// A little beyond where it is, or below, or somewhere.
+    fn program_break(&mut self) -> u64 {
+        // SAFETY: an address that low changes nothing, and is answered with where it is.
+        let now = unsafe { memory::brk(0) } as u64;
+        match self.random.below(8) {
+            0 => self.pointer() & 0xffff_ffff,
+            1 => 0,
+            2 => now.wrapping_sub(self.random.below(32 * page_size() as u64)),
+            _ => now + self.random.below(32 * page_size() as u64),
         }
     }
 
@@ -250,24 +290,26 @@ impl Values<'_> {
         }
     }
 
-    /// Something of a kind that the worker had at first, or anything open.
-    fn open_as(&mut self, kind: fn(&Opened) -> &[u8]) -> u64 {
-        let opened = kind(self.opened);
-        if opened.is_empty() || self.random.one_in(4) { self.fd() } else { self.random.pick(opened).into() }
+    /// Something of a sort, or anything open.
+    pub(crate) fn held_as(&mut self, sort: Sort) -> u64 {
+        match self.held.one(sort, self.random) {
+            Some(fd) if !self.random.one_in(8) => fd,
+            _ => self.fd(),
+        }
     }
 
-    fn offset(&mut self) -> u64 {
+    pub(crate) fn offset(&mut self) -> u64 {
         let page = page_size() as u64;
         match self.random.below(12) {
-            0 => self.wild(),
-            1 => i64::MAX as u64 - self.random.below(2 * page),
+            0 if self.odd() => self.wild(),
+            1 if self.odd() => i64::MAX as u64 - self.random.below(2 * page),
             2 => self.random.below(64 << 20),
             3..7 => self.random.below(64) * page,
             _ => self.random.below(8 * page),
         }
     }
 
-    fn pid(&mut self) -> u64 {
+    pub(crate) fn pid(&mut self) -> u64 {
         let me = self.me;
         let pid = self.random.pick(&[
             me.pid,
@@ -283,119 +325,4 @@ impl Values<'_> {
         ]);
         pid as u64
     }
-
-    /// Mostly short, so that waiting does not take all the time.
-    fn time(&mut self) -> u64 {
-        let words = match self.random.below(12) {
-            0 => [self.wild(), self.wild()],
-            1 => [0, 1_000_000_000],
-            2 => return self.pointer(),
-            _ => [0, self.random.below(300_000)],
-        };
-        self.scratch.words(&[words[0], words[1], words[0], words[1]])
-    }
-
-    fn vector(&mut self) -> u64 {
-        if self.random.one_in(12) {
-            return self.pointer();
-        }
-        let mut words = [0; 16];
-        for pair in words.chunks_mut(2) {
-            pair[0] = self.pointer();
-            pair[1] = self.length();
-        }
-        self.scratch.words(&words)
-    }
-
-    /// `{start, len, mode}`, or as UFFDIO_COPY has it, `{start, source, len, mode}`.
-    fn monitor_range(&mut self) -> u64 {
-        let (start, len) = (self.page(), self.span());
-        let mode = self.random.pick(&[0, 0, 1, 1, 1, 2, 2, 3, 4, 5, 7, 8]);
-        let words = match self.random.below(12) {
-            0 => return self.pointer(),
-            1..6 => [start, self.pointer(), len, mode, 0],
-            6 => [0xaa, self.wild(), 0, 0, 0],
-            _ => [start, len, mode, 0, 0],
-        };
-        self.scratch.words(&words)
-    }
-
-    fn message(&mut self) -> u64 {
-        let (name, vector) = (self.scratch.address(self.random), self.vector());
-        let words =
-            [name, self.random.below(130), vector, self.random.below(8), self.pointer(), self.length(), 0];
-        self.scratch.words(&words)
-    }
-
-    fn map_flags(&mut self) -> u64 {
-        let kind = self.random.pick(&[MAP_PRIVATE, MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE]);
-        let mut flags = kind | if self.random.one_in(4) { 0 } else { MAP_ANONYMOUS };
-        for (bit, times) in [
-            (MAP_FIXED, 4),
-            (MAP_POPULATE, 4),
-            (MAP_NORESERVE, 4),
-            (MAP_GROWSDOWN, 16),
-            (MAP_FIXED_NOREPLACE, 8),
-            (MAP_STACK, 8),
-            (MAP_LOCKED, 16),
-        ] {
-            if self.random.one_in(times) {
-                flags |= bit;
-            }
-        }
-        flags.into()
-    }
-
-    fn open_flags(&mut self) -> u64 {
-        let mut flags = self.random.pick(&[O_RDONLY, O_RDWR, O_WRONLY, O_RDWR]) | O_NONBLOCK;
-        for (bit, times) in [
-            (O_CREAT, 2),
-            (O_TRUNC, 6),
-            (O_APPEND, 6),
-            (O_EXCL, 8),
-            (O_DIRECTORY, 8),
-            (O_NOFOLLOW, 8),
-            (O_PATH, 12),
-            (O_CLOEXEC, 4),
-            (O_NONBLOCK, 3),
-        ] {
-            if self.random.one_in(times) {
-                flags ^= bit;
-            }
-        }
-        flags.into()
-    }
-
-    fn clone_flags(&mut self) -> u64 {
-        let mut flags = self.random.pick(&[SIGCHLD, SIGCHLD, SIGCHLD, 0, SIGUSR1, 63, 77]);
-        for (bit, times) in CLONE_BITS {
-            if self.random.one_in(times) {
-                flags |= bit;
-            }
-        }
-        flags.into()
-    }
-
-    fn clone_args(&mut self) -> u64 {
-        let flags = self.clone_flags() & !0xff & !u64::from(CLONE_VM | CLONE_VFORK);
-        let [pidfd, child, parent] = [self.pointer(), self.pointer(), self.pointer()];
-        let words = [flags, pidfd, child, parent, self.random.pick(&[17, 0, 9, 99]), 0, 0, 0, 0, 0, 0];
-        self.scratch.words(&words)
-    }
 }
-
-/// Flags of clone, and once in how many times each is set.
-pub const CLONE_BITS: [(u32, u64); 12] = [
-    (CLONE_VM, 4),
-    (CLONE_FS, 4),
-    (CLONE_FILES, 4),
-    (CLONE_SIGHAND, 6),
-    (CLONE_THREAD, 6),
-    (CLONE_VFORK, 8),
-    (CLONE_PARENT, 12),
-    (CLONE_SETTLS, 12),
-    (CLONE_PARENT_SETTID, 4),
-    (CLONE_CHILD_SETTID, 4),
-    (CLONE_CHILD_CLEARTID, 4),
-    (CLONE_NEWNS, 24),
-];

@@ -67,7 +67,7 @@ pub const OPENED: [&CStr; 36] = [
 pub const PROGRAMS: [&CStr; 6] = [c"/bin/true", c"/bin/echo", c"/bin/true", c"fz0", c"/dev/null", c"/proc"];
 
 /// What the settings files understand, and what files might.
-pub const WRITTEN: [&[u8]; 14] = [
+pub const WRITTEN: [&[u8]; 18] = [
     b"always",
     b"never\n",
     b"madvise",
@@ -80,17 +80,42 @@ pub const WRITTEN: [&[u8]; 14] = [
     b"1\n",
     b"4",
     b"8M\n",
+    b"2",
+    b"50\n",
+    b"3",
+    b"4096",
     b"-1000",
     b"#!/bin/true\n",
 ];
 
 /// The settings files that workers may write to.
-pub const SETTINGS: [&CStr; 4] = [
+pub const SETTINGS: [&CStr; 10] = [
     c"/sys/kernel/mm/transparent_hugepage/enabled",
     c"/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled",
     c"/sys/kernel/mm/transparent_hugepage/hugepages-2048kB/enabled",
+    c"/sys/kernel/mm/transparent_hugepage/shmem_enabled",
+    c"/sys/kernel/mm/transparent_hugepage/hugepages-64kB/shmem_enabled",
     c"/sys/kernel/mm/transparent_hugepage/cow",
+    c"/sys/kernel/mm/transparent_hugepage/reuse",
+    c"/sys/kernel/mm/transparent_hugepage/refold",
+    c"/proc/sys/vm/overcommit_memory",
+    c"/proc/sys/vm/overcommit_ratio",
 ];
+
+/// Where workers look around: in what the kernel generates.
+pub const EXPLORED: [&str; 6] = [
+    "/proc/self",
+    "/proc/self",
+    "/proc",
+    "/proc/sys",
+    "/sys/kernel/mm",
+    "/sys/kernel/mm/transparent_hugepage",
+];
+
+/// Whether what was found below [`EXPLORED`] may be written to: the worker's own, and settings.
+pub fn may_be_written(path: &[u8]) -> bool {
+    [&b"/proc/self/"[..], b"/proc/sys/", b"/sys/kernel/mm/"].iter().any(|start| path.starts_with(start))
+}
 
 #[cfg(test)]
 mod tests {
@@ -105,6 +130,16 @@ mod tests {
     }
 
     #[test]
+    fn settings_may_be_written_and_other_processes_may_not() {
+        assert!(SETTINGS.iter().all(|file| may_be_written(file.to_bytes())));
+        for path in
+            [&b"/proc/7/oom_score_adj"[..], b"/proc/1/mem", b"/proc/self", b"/bin/true", b"/sys/devices"]
+        {
+            assert!(!may_be_written(path), "{path:?}");
+        }
+    }
+
+    #[test]
     fn what_is_opened_is_not_what_the_machine_needs() {
         for path in OPENED {
             let path = path.to_bytes();
@@ -112,6 +147,5 @@ mod tests {
                 [&b"/bin"[..], b"/init", b"/dev/mem", b"/dev/console", b"/dev/tty", b"/proc/self/exe"];
             assert!(!needed.iter().any(|needed| path.starts_with(needed)), "{path:?}");
         }
-        assert!(SETTINGS.iter().all(|file| OPENED.contains(file)));
     }
 }

@@ -11,15 +11,15 @@ use user::sys::{memory, thread};
 
 use crate::arena::Arena;
 use crate::calls::{self, Call};
-use crate::descriptors::Opened;
 use crate::filter::{self, Me};
+use crate::held::Held;
 use crate::kind::Kind;
 use crate::random::Random;
 use crate::scratch::Scratch;
 use crate::tally::{Slot, Tally};
 use crate::values::Values;
 use crate::words::{SETTINGS, WRITTEN};
-use crate::{descriptors, handlers, threads};
+use crate::{descriptors, explore, forge, handlers, pressure, threads};
 
 /// Calls that a process makes before its successor begins with everything fresh.
 const BUDGET: u64 = 2000;
@@ -27,6 +27,8 @@ const BUDGET: u64 = 2000;
 const CHILD_BUDGET: u64 = 100;
 /// How far children of children go.
 const MAX_DEPTH: u32 = 3;
+/// How tame workers are. The wild ones find what is not checked, and die soon; the others get further.
+const TAMENESS: [u64; 6] = [8, 20, 20, 60, 200, 1000];
 
 /// What a worker works for and with. Its threads and children get a copy.
 #[derive(Clone, Copy)]
@@ -39,10 +41,12 @@ pub struct Task {
     pub limit: u64,
     /// Its mappings.
     pub arena: Arena,
-    /// What it had open at first.
-    pub opened: Opened,
+    /// The descriptors it knows.
+    pub held: Held,
     /// How many ancestors, up to the supervisor's child.
     pub depth: u32,
+    /// One value in so many is hostile.
+    pub tameness: u64,
 }
 
 /// One that makes calls.
@@ -60,10 +64,11 @@ pub struct Worker {
 pub fn run(random: Random, tally: &'static Tally, slot: usize, limit: u64) -> ! {
     let mut random = random;
     let _ = process::set_group(0, 0);
-    let opened = descriptors::open(&mut random, slot);
+    let held = descriptors::open(&mut random, slot);
+    let tameness = random.pick(&TAMENESS);
     let (Ok(arena), Ok(scratch)) = (Arena::new(), Scratch::new()) else { exit(1) };
     handlers::install(tally, &mut random);
-    let task = Task { tally, slot, limit, arena, opened, depth: 0 };
+    let task = Task { tally, slot, limit, arena, held, depth: 0, tameness };
     let mut worker = Worker::new(random, task, scratch);
     worker.budget = BUDGET;
     worker.work();
@@ -85,16 +90,35 @@ impl Worker {
     pub fn work(&mut self) {
         while self.budget > 0 && self.slot().calls.load(Relaxed) < self.task.limit {
             self.budget -= 1;
-            match self.random.below(160) {
-                0..16 => self.touch(),
-                16 if self.task.depth < MAX_DEPTH => {
+            match self.random.below(320) {
+                0..32 => self.touch(),
+                32..34 if self.task.depth < MAX_DEPTH => {
                     if let Some(pid) = threads::start(self) {
                         self.me.child = pid;
                     }
                 }
-                17 => self.set(),
+                34..36 => self.set(),
+                36..40 => explore::explore(self),
+                40 if self.task.depth == 0 => {
+                    if let Some(pid) = forge::forge(self) {
+                        self.me.child = pid;
+                    }
+                }
+                41 if self.random.one_in(8) => pressure::squeeze(&mut self.random),
                 _ => self.call(),
             }
+        }
+    }
+
+    /// Where values come from.
+    pub fn values(&mut self) -> Values<'_> {
+        Values {
+            random: &mut self.random,
+            arena: &self.task.arena,
+            held: &self.task.held,
+            scratch: &mut self.scratch,
+            me: self.me,
+            tameness: self.task.tameness,
         }
     }
 
@@ -106,16 +130,11 @@ impl Worker {
         }
         self.scratch.reset();
         let mut args = [0; 6];
-        let mut values = Values {
-            random: &mut self.random,
-            arena: &self.task.arena,
-            opened: &self.task.opened,
-            scratch: &mut self.scratch,
-            me: self.me,
-        };
+        let mut values = self.values();
         for (index, arg) in args.iter_mut().enumerate() {
             *arg = values.of(kinds.get(index).copied().unwrap_or(Kind::Any));
         }
+        values.combine(number, &mut args);
         filter::harmless(number, &mut args, self.me);
         let slot = self.slot();
         slot.calls.fetch_add(1, Relaxed);
@@ -132,6 +151,12 @@ impl Worker {
             return;
         }
         self.task.tally.count(number, result);
+        if result >= 0 {
+            // SAFETY: where the kernel has just written; should it be gone by now, the handler skips the load.
+            let byte = |at: u64| unsafe { touch::load(at as usize) } & 0xff;
+            let load = |at: u64| byte(at) | byte(at.wrapping_add(1)) << 8;
+            self.task.held.note(number, &args, result as usize, load);
+        }
         match number {
             __NR_mmap if result > 0 => self.task.arena.note(result as usize, raw[1]),
             __NR_mremap if result > 0 => self.task.arena.note(result as usize, raw[2]),
