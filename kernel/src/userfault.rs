@@ -238,12 +238,13 @@ mod tests {
     fn only_faults_in_the_range_go_on() {
         let monitor = Monitor::new(false);
         monitor.agree(0).unwrap();
-        let tickets = [0x1000, 0x2000].map(|addr| monitor.enter(fault(addr, Missed::Missing, true)).unwrap());
-        monitor.wake(0x1000, 0x2000);
+        let [first, second] = [1, 2].map(|page| page * paging::PAGE_SIZE);
+        let tickets = [first, second].map(|addr| monitor.enter(fault(addr, Missed::Missing, true)).unwrap());
+        monitor.wake(first, second);
         assert!(!monitor.is_waiting(tickets[0]) && monitor.is_waiting(tickets[1]));
         monitor.wait(tickets[0], true).unwrap();
         // The other is still there to be told, and goes on when the descriptor is closed.
-        assert!(monitor.message(true).is_ok_and(|message| message[17] == 0x20));
+        assert!(monitor.message(true).is_ok_and(|message| message[16..24] == second.to_ne_bytes()));
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| monitor.wait(tickets[1], false));
             monitor.close();
