@@ -1,4 +1,4 @@
-//! The scheduler: round robin with a time slice of 10 ms, a run queue per CPU, no tick without need.
+//! The scheduler: round robin with a time slice of 10 ms, a run queue per CPU, no tick while a CPU idles.
 //!
 //! A process gives up the CPU when it blocks, yields or exits, and when its slice ends while another is ready; the
 //! last happens only on the way back to EL0. The timer is set for the first of: the end of the slice, a sleeper, an alarm,

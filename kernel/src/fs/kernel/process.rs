@@ -27,7 +27,8 @@ use crate::util::Ref;
 #[derive(Clone, Copy, Default)]
 struct Sizes {
     mapped: u64,
-    /// What is there.
+    rss: u64,
+    /// What is there, if asked for.
     there: Mapped,
     code: u64,
     libraries: u64,
@@ -38,9 +39,15 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn of(space: &AddressSpace) -> Self {
-        let tables = space.usage(crate::mm()).table_pages as u64;
-        let mut sizes = Sizes { there: space.mapped_everywhere(crate::mm()), tables, ..Sizes::default() };
+    /// What `file` tells of. `stat` tells of nothing for which tables have to be read, and is what is read most.
+    fn of(space: &AddressSpace, file: ProcessFile) -> Self {
+        let mut sizes = Sizes { rss: space.rss_pages() as u64, ..Sizes::default() };
+        if !matches!(file, ProcessFile::Stat) {
+            sizes.there = space.mapped_everywhere(crate::mm());
+        }
+        if matches!(file, ProcessFile::Status) {
+            sizes.tables = space.usage(crate::mm()).table_pages as u64;
+        }
         sizes.locked = space.locked_bytes() / PAGE_SIZE;
         let mut program = None;
         for vma in space.vmas() {
@@ -76,7 +83,7 @@ fn numbers(out: &mut Text, process: &Process, file: ProcessFile, sizes: &Sizes) 
         }
         ProcessFile::Stat => {
             let (group, session) = process.group_and_session();
-            let (bytes, rss) = (sizes.mapped * PAGE_SIZE, sizes.there.rss);
+            let (bytes, rss) = (sizes.mapped * PAGE_SIZE, sizes.rss);
             let foreground = tty::foreground_of(session);
             let [own, children] = process.used();
             let stat = Stat {
@@ -179,7 +186,7 @@ pub(super) fn text(out: &mut Text, process: &Process, file: ProcessFile) -> Resu
             return program.map_or(Ok(()), |program| out.push(&program.arguments));
         }
         ProcessFile::Stat | ProcessFile::Statm | ProcessFile::Status => {
-            let sizes = process.mm.lock().as_ref().map(Sizes::of).unwrap_or_default();
+            let sizes = process.mm.lock().as_ref().map(|space| Sizes::of(space, file)).unwrap_or_default();
             return numbers(out, process, file, &sizes);
         }
         _ => {}
