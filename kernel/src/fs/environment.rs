@@ -55,7 +55,10 @@ pub trait Environment: Processes {
     fn generate(&self, what: Generated, out: &mut Text) -> Result<()>;
 
     /// Sets the folio policy of `memory`, of one order or (`None`) the global one.
-    fn set_folio_policy(&self, memory: Memory, order: Option<u8>, setting: Setting);
+    ///
+    /// # Errors
+    /// `EINVAL`: it cannot be that while the others are what they are.
+    fn set_folio_policy(&self, memory: Memory, order: Option<u8>, setting: Setting) -> Result<()>;
 
     /// Sets what keeps contpte blocks whole to what `text` says.
     ///

@@ -13,6 +13,7 @@ use paging::PAGE_SHIFT;
 
 use crate::mm::block_policy::BlockSetting;
 use crate::mm::folio_stats::FolioStat;
+use crate::mm::khugepaged::settings::KhugepagedFile;
 use crate::mm::policy::Memory;
 
 /// A file of `/proc` or `/sys`.
@@ -62,6 +63,12 @@ pub enum Generated {
     FolioStat(FolioStat, u8),
     /// `/sys/kernel/mm/transparent_hugepage/` `cow`, `reuse` or `refold`.
     BlockPolicy(BlockSetting),
+    /// `/sys/kernel/mm/transparent_hugepage/defrag`: who makes room for a large folio.
+    Defrag,
+    /// `.../use_zero_page`: whether reads map a large folio of zeroes. There is none, so it is off and stays so.
+    UseZeroPage,
+    /// A file of `.../khugepaged`.
+    Khugepaged(KhugepagedFile),
 }
 
 impl Generated {
@@ -69,6 +76,8 @@ impl Generated {
     pub const fn permissions(self) -> u32 {
         match self {
             Generated::FolioPolicy(_) | Generated::FolioSizePolicy(..) | Generated::BlockPolicy(_) => 0o644,
+            Generated::Defrag | Generated::UseZeroPage => 0o644,
+            Generated::Khugepaged(file) if !file.is_count() => 0o644,
             Generated::SwapSize | Generated::OvercommitMemory => 0o644,
             Generated::OvercommitKbytes | Generated::OvercommitRatio => 0o644,
             Generated::DropCaches | Generated::Process(_, ProcessFile::ClearRefs) => 0o200,

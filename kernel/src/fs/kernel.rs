@@ -20,6 +20,7 @@ use crate::fs::notify::signals::RECORD_BYTES;
 use crate::fs::tree::node::Node;
 use crate::mm::badness::{parse_adj, parse_old_adj};
 use crate::mm::block_policy::BlockSetting;
+use crate::mm::defrag::Defrag;
 use crate::mm::policy::{Memory, Policy, Setting};
 use crate::mm::space::USER_END;
 use crate::mm::{AddressSpace, Object, Vma};
@@ -121,15 +122,19 @@ impl Environment for Kernel {
                 sysfs::show(out, memory, policy(memory).get(order).unwrap_or(Setting::Never), true)
             }
             Generated::BlockPolicy(setting) => written(mm.blocks.show(setting, out)),
+            Generated::Defrag => sysfs::words(out, &Defrag::WORDS, mm.defrag.get()),
+            Generated::UseZeroPage => out.push(b"0\n"),
+            Generated::Khugepaged(file) => written(writeln!(out, "{}", mm.khugepaged.get(file))),
         }
     }
 
-    fn set_folio_policy(&self, memory: Memory, order: Option<u8>, setting: Setting) {
-        // Both answer whether there is such a setting, and the files exist only for those there are.
-        match order {
+    fn set_folio_policy(&self, memory: Memory, order: Option<u8>, setting: Setting) -> Result<()> {
+        let set = match order {
             None => policy(memory).set_global(setting),
             Some(order) => policy(memory).set(order, setting),
         };
+        proc::khugepaged::policy_changed();
+        if set { Ok(()) } else { Err(Errno::EINVAL) }
     }
 
     fn set_block_policy(&self, setting: BlockSetting, text: &[u8]) -> Result<()> {
@@ -145,6 +150,14 @@ impl Environment for Kernel {
             // All that is kept in memory is kept nowhere else, so nothing can be dropped.
             Generated::DropCaches if matches!(text, b"1" | b"2" | b"3" | b"4") => Ok(()),
             Generated::DropCaches => Err(Errno::EINVAL),
+            Generated::Defrag => crate::mm().defrag.set(text).ok_or(Errno::EINVAL),
+            Generated::UseZeroPage if text == b"0" => Ok(()),
+            Generated::UseZeroPage => Err(Errno::EINVAL),
+            Generated::Khugepaged(file) => {
+                crate::mm().khugepaged.set(file, text).ok_or(Errno::EINVAL)?;
+                proc::khugepaged::set(file);
+                Ok(())
+            }
             Generated::OvercommitKbytes => crate::mm().overcommit.set_kbytes(text),
             Generated::OvercommitMemory => crate::mm().overcommit.set_mode(text),
             Generated::OvercommitRatio => crate::mm().overcommit.set_ratio(text),

@@ -218,8 +218,9 @@ impl Environment for World {
         }
     }
 
-    fn set_folio_policy(&self, memory: policy::Memory, order: Option<u8>, setting: Setting) {
+    fn set_folio_policy(&self, memory: policy::Memory, order: Option<u8>, setting: Setting) -> Result<()> {
         *self.policy.lock() = Some((memory, order, setting));
+        Ok(())
     }
 
     fn set_block_policy(&self, setting: BlockSetting, text: &[u8]) -> Result<()> {

@@ -36,7 +36,7 @@ use super::vma::{Vma, VmaFlags};
 use crate::errno::{Errno, Result};
 
 /// What a stretch that is to become one folio holds.
-enum Found {
+pub(super) enum Found {
     /// One folio already, in step; nothing is to be copied.
     Done,
     /// Pages that can be moved, and holes.
@@ -97,7 +97,7 @@ impl AddressSpace {
     }
 
     /// Makes one folio of the `1 << order` pages from `start`, which are aligned and in one VMA.
-    fn collapse_one<M: Machine>(&mut self, mm: &Mm<M>, start: VirtAddr, order: u8) -> Result<()> {
+    pub(super) fn collapse_one<M: Machine>(&mut self, mm: &Mm<M>, start: VirtAddr, order: u8) -> Result<()> {
         let nr = 1usize << order;
         let first = match walk(&mm.machine, self.root, start) {
             Walk::Pte(first) => first,
@@ -217,7 +217,7 @@ impl<M: Machine> Mm<M> {
     ///
     /// # Errors
     /// `EINVAL`: something that is no anonymous memory, or a page protected for userfaultfd. `EAGAIN`: a page that others refer to.
-    fn movable(&self, first: PteRef, nr: usize) -> Result<Found> {
+    pub(super) fn movable(&self, first: PteRef, nr: usize) -> Result<Found> {
         let whole = ptep_get_raw(&self.machine, first);
         let aligned = whole.is_present()
             && !whole.is_special()

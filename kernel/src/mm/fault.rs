@@ -206,7 +206,7 @@ impl AddressSpace {
         table: Table,
         write: bool,
     ) -> FaultResult {
-        let vma = self.vmas.get_mut(index).ok_or(FaultError::MapErr)?;
+        let mut vma = self.vmas.get_mut(index).ok_or(FaultError::MapErr)?;
         if !write {
             let zero = vma.pte(mm.zero_page()).mkspecial();
             set_ptes(&mm.machine, at, zero, 1);
@@ -244,9 +244,13 @@ impl AddressSpace {
             if order == 0 {
                 return Err(FaultError::Oom);
             }
-            mm.count(Event::AnonFallback);
-            mm.machine.count_folio(FolioEvent::AnonFaultFallback, order);
-            order = mm.policy.largest_below(order, vma.flags);
+            let flags = vma.flags;
+            if !self.make_room_for(mm, order, flags) {
+                mm.count(Event::AnonFallback);
+                mm.machine.count_folio(FolioEvent::AnonFaultFallback, order);
+                order = mm.policy.largest_below(order, flags);
+            }
+            vma = self.vmas.get_mut(index).ok_or(FaultError::MapErr)?;
         }
     }
 }

@@ -26,6 +26,7 @@ pub mod buddy;
 pub mod collapse;
 pub mod counts;
 pub mod cow;
+pub mod defrag;
 pub mod fault;
 pub mod folio;
 pub mod folio_stats;
@@ -34,6 +35,7 @@ pub mod frame;
 pub mod frame_info;
 pub mod gather;
 pub mod hold;
+pub mod khugepaged;
 mod lazyfree;
 pub mod machine;
 pub mod madvise;
@@ -89,7 +91,9 @@ use asid::AsidAllocator;
 use block_policy::BlockPolicy;
 use buddy::Buddy;
 use counts::Counts;
+use defrag::DefragSetting;
 use frame::{Folio, FrameTable, Kind, MAX_ORDER};
+use khugepaged::settings::Khugepaged;
 use overcommit::{Overcommit, Supply};
 use pcp::Caches;
 use percpu::PerCpu;
@@ -125,6 +129,10 @@ pub struct Mm<M> {
     pub shmem_policy: Policy,
     /// What keeps contpte blocks whole.
     pub blocks: BlockPolicy,
+    /// Who makes room for a large folio.
+    pub defrag: DefragSetting,
+    /// How small pages are made large folios in the background.
+    pub khugepaged: Khugepaged,
     /// Address space identifiers.
     pub asids: AsidAllocator,
     /// Where pages go that are paged out.
@@ -158,6 +166,8 @@ impl<M: Machine> Mm<M> {
             policy: Policy::anon(),
             shmem_policy: Policy::shmem(),
             blocks: BlockPolicy::new(),
+            defrag: DefragSetting::new(),
+            khugepaged: Khugepaged::new(),
             asids: AsidAllocator::new(8),
             swap: Swap::new(),
             overcommit: Overcommit::new(),

@@ -249,7 +249,7 @@ impl<M: Machine> Mm<M> {
             return 0;
         }
         match object.use_ {
-            Use::File if flags.intersects(PAGES_ONLY) => 0,
+            Use::File if flags.intersects(PAGES_ONLY) || self.shmem_policy.denies() => 0,
             Use::File => FILE_ORDER.min(below - 1),
             Use::Shared => self.shmem_policy.largest_below(below, flags),
         }

@@ -151,7 +151,12 @@ impl AddressSpace {
         {
             return false;
         }
-        let Some(head) = mm.alloc_anon_mapped(order, self.owner) else {
+        let flags = vma.flags;
+        let mut head = mm.alloc_anon_mapped(order, self.owner);
+        if head.is_none() && self.make_room_for(mm, order, flags) {
+            head = mm.alloc_anon_mapped(order, self.owner);
+        }
+        let (Some(head), Some(vma)) = (head, self.vmas.get_mut(index)) else {
             mm.count(Event::AnonFallback);
             mm.machine.count_folio(FolioEvent::AnonFaultFallback, order);
             return false;

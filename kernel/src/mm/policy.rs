@@ -24,6 +24,10 @@ pub enum Setting {
     /// Shared memory only: everywhere, but not beyond the object's end. No folio ever reaches there, so this is what
     /// `Always` means for shared memory too.
     WithinSize = 4,
+    /// The global one of shared memory only: nowhere, whatever the sizes say, and files have single pages too.
+    Deny = 5,
+    /// The global one of shared memory only: sizes that inherit are used everywhere, others nowhere.
+    Force = 6,
 }
 
 impl Setting {
@@ -33,6 +37,8 @@ impl Setting {
             1 => Setting::Madvise,
             3 => Setting::Inherit,
             4 => Setting::WithinSize,
+            5 => Setting::Deny,
+            6 => Setting::Force,
             _ => Setting::Never,
         }
     }
@@ -48,28 +54,41 @@ pub enum Memory {
 }
 
 impl Memory {
-    /// The settings that there are, in the order in which the files show them, with the words that stand for them.
-    pub const fn words(self) -> &'static [(Setting, &'static str)] {
-        match self {
-            Memory::Anon => &[
+    /// The settings that a size can have, or (`per_size` false) the global one, in the order in which the files show
+    /// them, with the words that stand for them.
+    pub const fn words(self, per_size: bool) -> &'static [(Setting, &'static str)] {
+        match (self, per_size) {
+            (Memory::Anon, true) => &[
                 (Setting::Always, "always"),
                 (Setting::Inherit, "inherit"),
                 (Setting::Madvise, "madvise"),
                 (Setting::Never, "never"),
             ],
-            Memory::Shared => &[
+            (Memory::Anon, false) => {
+                &[(Setting::Always, "always"), (Setting::Madvise, "madvise"), (Setting::Never, "never")]
+            }
+            (Memory::Shared, true) => &[
                 (Setting::Always, "always"),
                 (Setting::Inherit, "inherit"),
                 (Setting::WithinSize, "within_size"),
                 (Setting::Madvise, "advise"),
                 (Setting::Never, "never"),
             ],
+            (Memory::Shared, false) => &[
+                (Setting::Always, "always"),
+                (Setting::WithinSize, "within_size"),
+                (Setting::Madvise, "advise"),
+                (Setting::Never, "never"),
+                (Setting::Deny, "deny"),
+                (Setting::Force, "force"),
+            ],
         }
     }
 
     /// The setting that `word` stands for; `None` if it is none.
-    pub fn parse(self, word: &[u8]) -> Option<Setting> {
-        self.words().iter().find(|(_, known)| known.as_bytes() == word).map(|(setting, _)| *setting)
+    pub fn parse(self, word: &[u8], per_size: bool) -> Option<Setting> {
+        let words = self.words(per_size).iter();
+        words.into_iter().find(|(_, known)| known.as_bytes() == word).map(|(setting, _)| *setting)
     }
 }
 
@@ -112,9 +131,10 @@ impl Policy {
     }
 
     /// Shared memory's default: contpte blocks `within_size`. Linux has `never`, as its shared memory may be a sparse
-    /// file that a folio makes larger; ours is a mapping's, which asked for all of it.
+    /// file that a folio makes larger; ours is a mapping's, which asked for all of it. The largest size is `inherit` of
+    /// a global `never`, as Linux's.
     pub(super) const fn shmem() -> Self {
-        let sizes = with(ALL_NEVER, BLOCK_ORDER, Setting::WithinSize);
+        let sizes = with(with(ALL_NEVER, MAX_ORDER, Setting::Inherit), BLOCK_ORDER, Setting::WithinSize);
         Self::from_settings(Setting::Never, sizes)
     }
 
@@ -138,9 +158,11 @@ impl Policy {
         (1..=MAX_ORDER).contains(&order).then(|| setting_of(sizes, order))
     }
 
-    /// Sets what folios of `order` are used for; returns whether there is such a size.
+    /// Sets what folios of `order` are used for; returns whether there is such a size, and it can be that: while the
+    /// global setting is `Force`, the largest size alone can inherit.
     pub fn set(&self, order: u8, setting: Setting) -> bool {
-        let valid = (1..=MAX_ORDER).contains(&order);
+        let forced = matches!(setting, Setting::Inherit) && self.global() == Setting::Force;
+        let valid = (1..=MAX_ORDER).contains(&order) && (order == MAX_ORDER || !forced);
         if valid {
             let replace = |sizes: u64| Some(with(sizes, order, setting));
             let _ = self.sizes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, replace);
@@ -154,13 +176,30 @@ impl Policy {
         Setting::from_raw(self.global.load(Ordering::Relaxed))
     }
 
-    /// Sets the global setting; returns whether it can be that (`Inherit` cannot).
+    /// Sets the global setting; returns whether it can be that: `Inherit` cannot, and `Force` only while the largest
+    /// size, and no other, inherits (Linux: other sizes are not to be forced on anybody).
     pub fn set_global(&self, setting: Setting) -> bool {
-        if setting != Setting::Inherit {
+        let inherits = |order| self.get(order) == Some(Setting::Inherit);
+        let valid = match setting {
+            Setting::Inherit => false,
+            Setting::Force => (1..=MAX_ORDER).all(|order| inherits(order) == (order == MAX_ORDER)),
+            _ => true,
+        };
+        if valid {
             self.global.store(setting as u8, Ordering::Relaxed);
             self.settle();
         }
-        setting != Setting::Inherit
+        valid
+    }
+
+    /// Whether large folios are denied to all, files among them.
+    pub(super) fn denies(&self) -> bool {
+        self.global.load(Ordering::Relaxed) == Setting::Deny as u8
+    }
+
+    /// Whether anybody at all can have folios of `order`.
+    pub fn permits(&self, order: u8) -> bool {
+        self.enabled.load(Ordering::Relaxed) >> 16 >> order & 1 == 1
     }
 
     /// The largest order below `below` that a VMA with `flags` may have; 0, a single page, is always possible.
@@ -182,10 +221,16 @@ const fn enabled(global: Setting, sizes: u64) -> u32 {
     while order <= MAX_ORDER {
         let own = setting_of(sizes, order);
         let bit = 1 << order;
-        match if matches!(own, Setting::Inherit) { global } else { own } {
+        let own = match (global, own) {
+            (Setting::Force, Setting::Inherit) => Setting::Always,
+            (Setting::Deny | Setting::Force, _) => Setting::Never,
+            (_, Setting::Inherit) => global,
+            (_, own) => own,
+        };
+        match own {
             Setting::Always | Setting::WithinSize => (always, asked) = (always | bit, asked | bit),
             Setting::Madvise => asked |= bit,
-            Setting::Never | Setting::Inherit => {}
+            Setting::Never | Setting::Inherit | Setting::Deny | Setting::Force => {}
         }
         order += 1;
     }
@@ -229,13 +274,40 @@ mod tests {
     }
 
     #[test]
+    fn deny_is_for_all_and_force_for_those_who_inherit() {
+        let policy = Policy::shmem();
+        assert!(policy.set(BLOCK_ORDER, Setting::Always) && policy.set(MAX_ORDER, Setting::Inherit));
+        assert!(policy.set_global(Setting::Deny) && policy.denies());
+        assert_eq!(policy.largest_below(ANY, VmaFlags::HUGEPAGE), 0);
+        assert!(policy.set_global(Setting::Force) && !policy.denies());
+        assert_eq!(policy.largest_below(ANY, VmaFlags::empty()), MAX_ORDER);
+        assert_eq!(
+            policy.largest_below(MAX_ORDER, VmaFlags::HUGEPAGE),
+            0,
+            "what is not inherited is not there"
+        );
+        assert!(!policy.set(1, Setting::Inherit), "while that would be forced");
+        assert!(policy.set_global(Setting::Never) && policy.set(1, Setting::Inherit));
+        assert!(!policy.set_global(Setting::Force), "the largest size is not the only one");
+        assert_eq!(policy.global(), Setting::Never);
+        assert!(policy.set(1, Setting::Never) && policy.set(MAX_ORDER, Setting::Never));
+        assert!(!policy.set_global(Setting::Force), "nor does it inherit");
+        assert!(!policy.permits(MAX_ORDER));
+        assert!(policy.set(MAX_ORDER, Setting::Madvise) && policy.permits(MAX_ORDER));
+    }
+
+    #[test]
     fn words_parse_back() {
-        for memory in [Memory::Anon, Memory::Shared] {
-            for (setting, word) in memory.words() {
-                assert_eq!(memory.parse(word.as_bytes()), Some(*setting));
+        for (memory, per_size) in [(Memory::Anon, false), (Memory::Anon, true), (Memory::Shared, false)] {
+            for (setting, word) in memory.words(per_size) {
+                assert_eq!(memory.parse(word.as_bytes(), per_size), Some(*setting));
+                assert_eq!(Setting::from_raw(*setting as u8), *setting);
             }
-            assert_eq!(memory.parse(b"sometimes"), None);
+            assert_eq!(memory.parse(b"sometimes", per_size), None);
         }
-        assert_eq!((Memory::Anon.parse(b"within_size"), Memory::Shared.parse(b"madvise")), (None, None));
+        let none =
+            [(Memory::Anon, &b"within_size"[..]), (Memory::Shared, b"madvise"), (Memory::Shared, b"deny")];
+        assert!(none.iter().all(|(memory, word)| memory.parse(word, true).is_none()));
+        assert_eq!(Memory::Anon.parse(b"force", false), None);
     }
 }

@@ -61,6 +61,8 @@ mod init;
 #[cfg(target_os = "none")]
 mod inspect;
 #[cfg(target_os = "none")]
+pub(crate) mod khugepaged;
+#[cfg(target_os = "none")]
 pub(crate) mod kill;
 #[cfg(target_os = "none")]
 mod load;

@@ -3,7 +3,8 @@
 //! A process gives up the CPU when it blocks, yields or exits, and when its slice ends while another is ready; the
 //! last happens only on the way back to EL0. The timer is set for the first of: the end of the slice, a sleeper, an alarm,
 //! and, unless the CPU idles, the next sample of what it does (`sampler.rs`). The decision to set it anew is put off to
-//! the next return to EL0, since most of what would set it (fork, then wait) takes that back before.
+//! the next return to EL0, since most of what would set it (fork, then wait) takes that back before. khugepaged
+//! runs at the first sample after its time, on the way back to EL0, or when the CPU idles.
 //!
 //! # Locks
 //! Interrupts are masked at EL1, so the current CPU's data changes only under its own hands. Each run queue and each
@@ -15,8 +16,9 @@ use core::sync::atomic::{AtomicU64, Ordering::*};
 use super::process::{self, Process};
 use super::run_queue::{RunQueue, Sleepers};
 use super::sampler::{CpuTimes, Sampler};
-use super::task::{DETACHED, EXITING, RUNNING, SwitchedOut, TaskRef, WORK_RESCHED, WORK_RETIME, WORK_SIGNAL};
-use super::{alarm, cpu_time, deliver};
+use super::task::{DETACHED, EXITING, RUNNING, SwitchedOut, TaskRef};
+use super::task::{WORK_COLLAPSE, WORK_RESCHED, WORK_RETIME, WORK_SIGNAL};
+use super::{alarm, cpu_time, deliver, khugepaged};
 use crate::arch::{self, Context, TrapFrame, percpu, time};
 use crate::errno::{Errno, Result};
 use crate::util::MAX_CPUS;
@@ -285,6 +287,11 @@ pub fn timer_tick(at_return: bool) {
         cpu.slice_end.set(NEVER);
         me.task.request(WORK_RESCHED);
     }
+    if khugepaged::is_due(now)
+        && let Some(me) = try_current()
+    {
+        me.task.request(WORK_COLLAPSE);
+    }
     // The interrupt is a level: it goes away only when the deadline is moved or the timer stopped. So do that even
     // if the deadline is the same.
     cpu.armed.set(0);
@@ -330,6 +337,9 @@ fn do_work(me: &'static Process, frame: &mut TrapFrame) {
         if work & WORK_SIGNAL != 0 {
             deliver::signals(me, frame);
         }
+        if work & WORK_COLLAPSE != 0 {
+            khugepaged::run();
+        }
         if work & WORK_RESCHED != 0 {
             schedule();
         }
@@ -358,8 +368,11 @@ pub fn run() -> ! {
     cpu.sample_at.set(time::count_to_ns(cpu.sampler.due()));
     loop {
         schedule();
+        if khugepaged::is_due(time::now_ns()) {
+            khugepaged::run();
+        }
         let cpu = this_cpu();
-        arm(cpu, cpu.next_wake.load(Relaxed));
+        arm(cpu, cpu.next_wake.load(Relaxed).min(khugepaged::next()));
         let before = time::count();
         arch::idle_wait();
         cpu.sampler.idled(time::count() - before);

@@ -61,6 +61,8 @@ pub(super) const WORK_RESCHED: u32 = 1 << 0;
 pub(super) const WORK_SIGNAL: u32 = 1 << 1;
 /// Work on return to EL0: the timer may have to be set or stopped.
 pub(super) const WORK_RETIME: u32 = 1 << 2;
+/// Work on return to EL0: khugepaged's time has come.
+pub(super) const WORK_COLLAPSE: u32 = 1 << 4;
 /// No work: the thread is ending, and no fault of its is left to a monitor (Linux: PF_EXITING).
 pub(super) const WORK_ENDING: u32 = 1 << 3;
 

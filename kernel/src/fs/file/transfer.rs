@@ -189,10 +189,10 @@ impl OpenFile {
         let text = &buffer[..taken];
         match what {
             Generated::FolioPolicy(memory) => {
-                env.set_folio_policy(memory, None, sysfs::parse(text, memory, false)?);
+                env.set_folio_policy(memory, None, sysfs::parse(text, memory, false)?)?;
             }
             Generated::FolioSizePolicy(memory, order) => {
-                env.set_folio_policy(memory, Some(order), sysfs::parse(text, memory, true)?);
+                env.set_folio_policy(memory, Some(order), sysfs::parse(text, memory, true)?)?;
             }
             Generated::BlockPolicy(setting) => {
                 env.set_block_policy(setting, text.strip_suffix(b"\n").unwrap_or(text))?;

@@ -12,8 +12,15 @@ use crate::mm::policy::{Memory, Setting};
 /// # Errors
 /// `ENOMEM`.
 pub fn show(out: &mut Text, memory: Memory, current: Setting, per_size: bool) -> Result<()> {
-    let words = memory.words().iter().filter(|(setting, _)| per_size || *setting != Setting::Inherit);
-    for (index, (setting, word)) in words.enumerate() {
+    words(out, memory.words(per_size), current)
+}
+
+/// Writes all words, with brackets around that of the current setting.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn words<T: PartialEq>(out: &mut Text, words: &[(T, &str)], current: T) -> Result<()> {
+    for (index, (setting, word)) in words.iter().enumerate() {
         let space = if index == 0 { "" } else { " " };
         let (open, close) = if *setting == current { ("[", "]") } else { ("", "") };
         written(write!(out, "{space}{open}{word}{close}"))?;
@@ -27,7 +34,7 @@ pub fn show(out: &mut Text, memory: Memory, current: Setting, per_size: bool) ->
 /// `EINVAL` for anything that is not exactly one of the words that apply.
 pub fn parse(input: &[u8], memory: Memory, per_size: bool) -> Result<Setting> {
     let word = input.strip_suffix(b"\n").unwrap_or(input);
-    memory.parse(word).filter(|setting| per_size || *setting != Setting::Inherit).ok_or(Errno::EINVAL)
+    memory.parse(word, per_size).ok_or(Errno::EINVAL)
 }
 
 #[cfg(test)]
@@ -48,6 +55,8 @@ mod tests {
         assert_eq!(anon(Setting::Always, false).bytes(), b"[always] madvise never\n");
         let shared = shown(Memory::Shared, Setting::WithinSize, true);
         assert_eq!(shared.bytes(), b"always inherit [within_size] advise never\n");
+        let all = shown(Memory::Shared, Setting::Deny, false);
+        assert_eq!(all.bytes(), b"always within_size advise never [deny] force\n");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::fs::tree::constants::CONSTANTS;
 use crate::fs::tree::{CONSOLE, Inode, InodeId, Kind, Mount, ROOT, Tree};
 use crate::mm::block_policy::BlockSetting;
 use crate::mm::folio_stats::{FolioStat, NEVER};
+use crate::mm::khugepaged::settings::KhugepagedFile;
 use crate::mm::policy::Memory;
 
 /// Adds everything.
@@ -61,6 +62,12 @@ pub fn populate(tree: &mut Tree) -> Result<()> {
     }
     for setting in BlockSetting::ALL {
         generated(tree, dir, setting.file(), Generated::BlockPolicy(setting))?;
+    }
+    generated(tree, dir, b"defrag", Generated::Defrag)?;
+    generated(tree, dir, b"use_zero_page", Generated::UseZeroPage)?;
+    let khugepaged = directory(tree, dir, b"khugepaged", 0o755, Mount::Sys)?;
+    for (name, file) in KhugepagedFile::FILES {
+        generated(tree, khugepaged, name.as_bytes(), Generated::Khugepaged(file))?;
     }
     for (name, order) in folio_sizes() {
         let size = directory(tree, dir, name, 0o755, Mount::Sys)?;
@@ -173,9 +180,14 @@ mod tests {
         assert_eq!(tree.inode(size).mode, 0o100_644);
         assert_eq!(
             tree.entries(find(&tree, b"/sys/kernel/mm/transparent_hugepage").unwrap()).len(),
-            8 + MAX_ORDER as usize
+            9 + MAX_ORDER as usize
         );
         assert!(find(&tree, b"/sys/kernel/mm/transparent_hugepage/refold").is_ok());
+        let mode = |name: &str| {
+            let path = format!("/sys/kernel/mm/transparent_hugepage/khugepaged/{name}");
+            tree.inode(find(&tree, path.as_bytes()).unwrap()).mode & 0o777
+        };
+        assert_eq!((mode("pages_to_scan"), mode("full_scans")), (0o644, 0o444));
         assert!(find(&tree, b"/proc/sys/vm/overcommit_memory").is_ok());
         assert!(find(&tree, b"/dev/shm").is_ok_and(|id| tree.inode(id).is_dir()));
         assert!(matches!(&tree.inode(find(&tree, b"/dev/stdin").unwrap()).kind, Kind::Symlink(_)));

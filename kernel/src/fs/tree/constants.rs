@@ -5,7 +5,7 @@
 pub type Constant = (&'static str, &'static str, &'static str);
 
 /// All of them. Sorted by directory, so that each is made once.
-pub const CONSTANTS: [Constant; 33] = [
+pub const CONSTANTS: [Constant; 31] = [
     ("proc", "filesystems", "nodev\tproc\nnodev\tsysfs\nnodev\ttmpfs\nnodev\tdevtmpfs\n"),
     ("proc", "mounts", MOUNTS),
     ("proc/sys/fs", "file-max", "9223372036854775807\n"),
@@ -36,9 +36,7 @@ pub const CONSTANTS: [Constant; 33] = [
     ("sys/devices/system/cpu/cpu0/topology", "core_id", "0\n"),
     ("sys/devices/system/cpu/cpu0/topology", "physical_package_id", "0\n"),
     ("sys/devices/system/node", "online", "0\n"),
-    ("sys/kernel/mm/transparent_hugepage", "defrag", "always defer defer+madvise [madvise] never\n"),
     ("sys/kernel/mm/transparent_hugepage", "hpage_pmd_size", PMD_SIZE),
-    ("sys/kernel/mm/transparent_hugepage", "use_zero_page", "0\n"),
 ];
 
 /// Bytes that an entry of the level above PTEs maps.

@@ -9,6 +9,7 @@ mod exhaustive;
 mod fork;
 mod frames;
 mod holes;
+mod khugepaged;
 mod mapping;
 mod migrate;
 mod mlock;

@@ -28,6 +28,8 @@ mod harness;
 #[cfg(target_os = "none")]
 mod huge;
 #[cfg(target_os = "none")]
+mod khugepaged;
+#[cfg(target_os = "none")]
 mod limits;
 #[cfg(target_os = "none")]
 mod memory;
@@ -82,6 +84,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         folios::TESTS,
         claims::TESTS,
         thp_disable::TESTS,
+        khugepaged::TESTS,
         memory::TESTS,
         residency::TESTS,
         shared::TESTS,
