@@ -10,7 +10,7 @@
 #   GRANULE=4k       which Image: 4k, 16k or 64k
 #   APPEND=          the kernel's command line        LOG=          a file that gets the serial output, too
 #   GDB=             1: wait for a debugger on :1234  V=            1: print the command
-#   GUEST_SIGNALS=   1: Ctrl-C goes to the guest
+#   GUEST_SIGNALS=   1: Ctrl-C goes to the guest       RTC=          the time of day at the start, with ICOUNT
 #   QEMU=            the program, qemu-system-aarch64 PLUGIN=       -plugin; scripts/plugin.sh prints it
 set -eu
 # shellcheck source=scripts/common.sh
@@ -47,8 +47,9 @@ set -- -machine "$machine" -cpu "$CPU" -m "${MEM:-512M}" -smp "${SMP:-1}" -nodef
     -kernel "${IMAGE:-$out/Image$suffix}" -initrd "${INITRD:-$out/initramfs.cpio}"
 if [ -n "$monitor" ]; then set -- "$@" -mon chardev=console; fi
 if [ -n "${APPEND:-}" ]; then set -- "$@" -append "$APPEND"; fi
-# sleep=off: virtual time jumps over idle periods instead of waiting for the host's clock.
-if [ "${ICOUNT:-}" = 1 ]; then set -- "$@" -icount shift=0,sleep=off; fi
+# sleep=off: virtual time jumps over idle periods instead of waiting for the host's clock. The time of day is virtual
+# too, so that a run repeats whenever it is made.
+if [ "${ICOUNT:-}" = 1 ]; then set -- "$@" -icount shift=0,sleep=off -rtc "base=${RTC:-2026-01-01T00:00:00},clock=vm"; fi
 if [ -n "${PLUGIN:-}" ]; then set -- "$@" -plugin "$PLUGIN"; fi
 if [ "${GDB:-}" = 1 ]; then set -- "$@" -s -S; fi
 

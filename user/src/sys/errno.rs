@@ -43,6 +43,13 @@ errnos! {
     ECONNREFUSED EADDRINUSE
 }
 
+impl Errno {
+    /// Its number, positive: what a process may exit with to say why.
+    pub fn number(self) -> i32 {
+        i32::from(self.0)
+    }
+}
+
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {

@@ -16,7 +16,7 @@ pub const ADJUSTMENT: &CStr = c"/proc/self/oom_score_adj";
 /// Makes the directory of a worker, if need be, and goes there. Unlike the supervisor it may be killed for its memory.
 ///
 /// # Errors
-/// Those of mkdir and chdir.
+/// Those of mkdir and chdir, and of unlink for what is in the way.
 pub fn enter(slot: usize) -> Result<()> {
     file::write_file(ADJUSTMENT, b"0")?;
     population::disarm();
@@ -27,8 +27,14 @@ pub fn enter(slot: usize) -> Result<()> {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(errno) => return Err(errno),
         }
+        // Workers rename: in its place there may be a file, or a link that leads nowhere.
+        tree::chdir(directory).or_else(|_| {
+            tree::unlink(directory)?;
+            system::make_directory(directory)?;
+            tree::chdir(directory)
+        })?;
     }
-    tree::chdir(path)
+    Ok(())
 }
 
 /// Removes what workers have made.

@@ -20,6 +20,9 @@ const LOOK_NS: u64 = 2_000_000;
 const PATIENCE: u32 = 8;
 /// Looks after which a killed process has to be gone: ten seconds.
 const GRACE: u32 = 5000;
+/// Workers of a slot, one after the other, that may exit with an error before their first call. It happens while others
+/// hold the memory, but they are ended, too.
+const FALSE_STARTS: u32 = 2000;
 /// Processes for each worker, itself included, above which all of them are killed.
 const CROWD: usize = 24;
 /// Signals there are.
@@ -33,6 +36,8 @@ struct Ward {
     /// Calls at the last look, and looks since they have changed.
     calls: u64,
     still: u32,
+    /// Workers that have exited with an error since then.
+    failed: u32,
 }
 
 /// How long the supervisor had to wait for the CPU.
@@ -57,6 +62,8 @@ pub struct Supervisor {
     pub deaths: [u64; SIGNALS],
     /// Of those that exited, those with an error.
     pub failed: u64,
+    /// The last such error.
+    error: i32,
     /// Workers that were killed because they made no progress.
     pub stalled: u64,
     /// The longest that it had to wait for the CPU, in nanoseconds.
@@ -81,6 +88,7 @@ impl Supervisor {
             wards,
             deaths,
             failed: 0,
+            error: 0,
             stalled: 0,
             late: Late { ns: 0, ready: 0, calls: [0; MAX_PROCS] },
             end,
@@ -139,23 +147,26 @@ impl Supervisor {
         let tally = self.tally;
         let child = process::spawn(|| match place::enter(slot) {
             Ok(()) => worker::run(random, tally, slot, limit),
-            Err(_) => 1,
+            Err(errno) => errno.number(),
         });
         // Without memory there is none, or workers have made the kernel promise none: the next look tries again.
         let pid = child.unwrap_or_else(|_| {
             self.settings.restore();
             0
         });
-        self.wards[slot] = Ward { pid, calls: shared.calls.load(Relaxed), still: 0 };
+        let ward = &mut self.wards[slot];
+        *ward = Ward { pid, calls: shared.calls.load(Relaxed), still: 0, failed: ward.failed };
     }
 
     /// Takes note of those who have ended.
     fn reap(&mut self) {
         while let Ok(Some((pid, status))) = process::wait_for(-1, WNOHANG) {
             self.count(status);
-            for ward in &mut self.wards {
-                if ward.pid == pid {
-                    ward.pid = 0;
+            let error = status.exited().unwrap_or(0);
+            for ward in self.wards.iter_mut().filter(|ward| ward.pid == pid) {
+                ward.pid = 0;
+                if error != 0 {
+                    (ward.failed, self.error) = (ward.failed + 1, error);
                 }
             }
         }
@@ -174,6 +185,11 @@ impl Supervisor {
             let calls = shared.calls.load(Relaxed);
             let moved = core::mem::replace(&mut ward.calls, calls) != calls;
             ward.still = if moved || ward.pid == 0 { 0 } else { ward.still + 1 };
+            ward.failed = if moved { 0 } else { ward.failed };
+            if ward.failed == FALSE_STARTS {
+                println!("fuzz: no worker gets to a call any more; error {}", self.error);
+                return false;
+            }
             if ward.still == PATIENCE {
                 self.stalled += 1;
                 population::end(ward.pid);

@@ -66,7 +66,8 @@ pub fn run(random: Random, tally: &'static Tally, slot: usize, limit: u64) -> ! 
     let _ = process::set_group(0, 0);
     let held = descriptors::open(&mut random, slot);
     let tameness = random.pick(&TAMENESS);
-    let (Ok(arena), Ok(scratch)) = (Arena::new(), Scratch::new()) else { exit(1) };
+    let memory = Arena::new().and_then(|arena| Ok((arena, Scratch::new()?)));
+    let (arena, scratch) = memory.unwrap_or_else(|errno| exit(errno.number()));
     handlers::install(tally, &mut random);
     let task = Task { tally, slot, limit, arena, held, depth: 0, tameness };
     let mut worker = Worker::new(random, task, scratch);
