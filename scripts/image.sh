@@ -11,27 +11,34 @@ set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname -- "$0")/common.sh"
 
-# cargo build, with the output directory spelt out: a user's cargo configuration may move it elsewhere.
+# cargo build; the output directory is always spelt out: a user's cargo configuration may move it elsewhere.
 build() {
-    cargo build --locked --target-dir "$cargo_target" ${V:+--verbose} "$@"
+    cargo build --locked ${V:+--verbose} "$@"
 }
 
 mkdir -p "$out"
 elf=${1:-}
 if [ -z "$elf" ]; then
-    elf=$cargo_target/aarch64-unknown-none-softfloat/release/pleat
-    build --release --target aarch64-unknown-none-softfloat -p pleat ${features:+--features "$features"}
+    # A directory for each granule, so that they can be built at the same time.
+    kernel_target=$cargo_target${suffix:+/granule$suffix}
+    elf=$kernel_target/aarch64-unknown-none-softfloat/release/pleat
+    build --target-dir "$kernel_target" \
+        --release --target aarch64-unknown-none-softfloat -p pleat ${features:+--features "$features"}
 fi
-build --release --target aarch64-unknown-none -p user --bins
-build --release -p pack
+build --target-dir "$cargo_target" --release --target aarch64-unknown-none -p user --bins
+build --target-dir "$cargo_target" --release -p pack
 
+# Each file appears whole, and what a QEMU has open stays: another script may be booting.
 pack=$cargo_target/release/pack
 programs=$cargo_target/aarch64-unknown-none/release
-"$pack" image "$elf" "$out/Image$suffix"
-cp "$elf" "$out/pleat$suffix.elf"
+new=$(mktemp -d "$out/image.XXXXXX")
+trap 'rm -rf "$new"' EXIT
+"$pack" image "$elf" "$new/Image$suffix"
+cp "$elf" "$new/pleat$suffix.elf"
 set -- "init=$programs/init"
 for program in storm utest fuzz touch echo true sh; do set -- "$@" "bin/$program=$programs/$program"; done
 for file in $(cd user/initramfs && find . -type f); do
     set -- "$@" "${file#./}=user/initramfs/$file"
 done
-"$pack" initramfs "$out/initramfs.cpio" "$@"
+"$pack" initramfs "$new/initramfs.cpio" "$@"
+mv -f "$new"/* "$out"
