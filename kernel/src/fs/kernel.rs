@@ -169,8 +169,7 @@ impl Environment for Kernel {
                     (Some(space), b"2") => space.clear_referenced(crate::mm(), |vma| !vma.is_mapped_file()),
                     (Some(space), b"3") => space.clear_referenced(crate::mm(), Vma::is_mapped_file),
                     (Some(space), b"4") => space.clear_soft_dirty(crate::mm()),
-                    // The most that it had is what it has: no peak is kept (VmHWM).
-                    (Some(_), b"5") => {}
+                    (Some(space), b"5") => space.forget_peak_rss(),
                     (None, b"1" | b"2" | b"3" | b"4" | b"5") => {} // a zombie
                     _ => return Err(Errno::EINVAL),
                 }

@@ -77,6 +77,7 @@ mod uffd_wp;
 pub mod unmap;
 pub mod vma;
 pub mod vma_list;
+pub mod watermark;
 
 #[cfg(test)]
 pub mod testing;

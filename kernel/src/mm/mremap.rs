@@ -233,6 +233,7 @@ impl AddressSpace {
         };
         self.lazy.moved(start, end, to);
         self.move_page_tables(mm, moved, respect, &mut unmapped);
+        let peak = self.vmas.size().peak();
         // First the new mapping, so that the tables it shares with the old one are not taken for unused.
         self.vmas.insert(new);
         if !keep && start < end {
@@ -241,6 +242,7 @@ impl AddressSpace {
             self.wake_monitored(start, end);
             self.vmas.remove(start, end, |vma| release_vma(mm, vma));
             self.unlink_unused(mm, start, end, &mut unmapped);
+            self.vmas.set_peak_size(peak);
         }
         unmapped.finish();
         self.link_moved_tables(mm, moved);

@@ -30,6 +30,7 @@ use super::machine::Machine;
 use super::object::Object;
 use super::space::AddressSpace;
 use super::vma::{Prot, Vma, VmaFlags};
+use super::watermark::Watermark;
 
 /// Pages around a read fault that are mapped with it, if the object has them: 64 KiB, Linux's `fault_around_bytes`.
 const FAULT_AROUND: usize = if PAGE_SIZE < 64 << 10 { (64 << 10) / PAGE_SIZE as usize } else { 1 };
@@ -67,7 +68,7 @@ impl<M: Machine> Mm<M> {
         at: PteRef,
         (object, page): (&Object, u64),
         write: bool,
-        rss: &mut usize,
+        rss: &mut Watermark,
     ) -> FaultResult {
         let (before, behind) = self.window(vma, at, (object, page), write);
         let first = PteRef::in_table_of(at, at.va().sub_pages(before));

@@ -15,6 +15,7 @@ use super::release::{CLEARED, Release, Room};
 use super::uffd::Monitors;
 use super::vma::{Backing, Vma, VmaFlags};
 use super::vma_list::VmaList;
+use super::watermark::Watermark;
 use crate::errno::{Errno, Result};
 
 /// The first address a process may map: a null pointer plus an offset must fault. Linux: `mmap_min_addr`.
@@ -37,7 +38,7 @@ pub struct AddressSpace {
     pub(super) brk_start: VirtAddr,
     pub(super) brk: VirtAddr,
     /// Pages mapped, the zero page not counted.
-    pub(super) rss: usize,
+    pub(super) rss: Watermark,
     /// The number under which the frame table knows it.
     pub(super) owner: u32,
     /// Where reclaim goes on.
@@ -84,7 +85,7 @@ impl AddressSpace {
             vmas: VmaList::new(),
             brk_start: VirtAddr::new(0),
             brk: VirtAddr::new(0),
-            rss: 0,
+            rss: Watermark::ZERO,
             owner: mm.new_owner(),
             reclaim_hand: VirtAddr::new(0),
             lazy: LazyRange::NONE,
@@ -135,7 +136,7 @@ impl AddressSpace {
 
     /// Adds up what is mapped, by reading the tables.
     pub fn usage<M: Machine>(&self, mm: &Mm<M>) -> Usage {
-        let mut usage = Usage { rss_pages: self.rss, ..Usage::default() };
+        let mut usage = Usage { rss_pages: self.rss.pages(), ..Usage::default() };
         usage.table_pages = count_tables(&mm.machine, self.root);
         for part in parts(&mm.machine, self.root, VirtAddr::new(0), USER_END) {
             match part {
@@ -151,7 +152,28 @@ impl AddressSpace {
 
     /// How many pages it maps.
     pub fn rss_pages(&self) -> usize {
-        self.rss
+        self.rss.pages()
+    }
+
+    /// The most pages that it ever mapped at once, or did since [`AddressSpace::forget_peak_rss`].
+    #[inline]
+    pub fn peak_rss_pages(&self) -> usize {
+        self.rss.peak()
+    }
+
+    /// What it maps now is the most that it ever did.
+    pub fn forget_peak_rss(&mut self) {
+        self.rss.set_peak(0);
+    }
+
+    /// Pages of address space that are in VMAs.
+    pub fn size_pages(&self) -> usize {
+        self.vmas.size().pages()
+    }
+
+    /// The most pages of address space that were ever in VMAs at once.
+    pub fn peak_pages(&self) -> usize {
+        self.vmas.size().peak()
     }
 
     /// Frees everything the address space has. No CPU may run it: the caller switched to another table, or to the

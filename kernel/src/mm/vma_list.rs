@@ -6,6 +6,7 @@ use core::cell::Cell;
 use paging::VirtAddr;
 
 use super::vma::{Backing, Vma, VmaFlags};
+use super::watermark::Watermark;
 use crate::errno::{Errno, Result};
 use crate::util::Ref;
 
@@ -23,12 +24,14 @@ pub struct VmaList {
     /// The index that was looked for last: the next fault is mostly in the same VMA. A hint, checked against the VMA that
     /// has it now, so whoever changes the list need not care. Linux had `vmacache`.
     last: Cell<usize>,
+    /// Pages of all VMAs together, and the most that these were.
+    size: Watermark,
 }
 
 impl VmaList {
     /// No VMAs.
     pub const fn new() -> Self {
-        VmaList { vmas: Vec::new(), last: Cell::new(0) }
+        VmaList { vmas: Vec::new(), last: Cell::new(0), size: Watermark::ZERO }
     }
 
     /// All VMAs, by address.
@@ -39,6 +42,17 @@ impl VmaList {
     /// All VMAs, by address.
     pub fn as_slice(&self) -> &[Vma] {
         &self.vmas
+    }
+
+    /// Pages of all VMAs together, and the most that these were.
+    pub fn size(&self) -> Watermark {
+        self.size
+    }
+
+    /// The most pages that VMAs had together was `pages`, or is what they have now: a move is not to count what it moves
+    /// twice.
+    pub fn set_peak_size(&mut self, pages: usize) {
+        self.size.set_peak(pages);
     }
 
     /// The 0-based index of the first VMA that ends above `va`; the number of VMAs if none does.
@@ -146,6 +160,7 @@ impl VmaList {
     pub fn insert(&mut self, vma: Vma) {
         let index = self.index_at(vma.start);
         let starts = vma.start;
+        self.size += vma.start.pages_to(vma.end);
         self.vmas.insert(index, vma);
         self.merge_around(starts, starts);
     }
@@ -153,6 +168,7 @@ impl VmaList {
     /// Makes the VMA with the given index begin at `start`, below where it does and not below the end of the one before.
     pub(super) fn grow_down(&mut self, index: usize, start: VirtAddr) {
         debug_assert!(index == 0 || self.vmas[index - 1].end <= start);
+        self.size += start.pages_to(self.vmas[index].start);
         self.vmas[index].start = start;
     }
 
@@ -202,10 +218,11 @@ impl VmaList {
     /// Removes the VMAs between `start` and `end`, across which none reaches, and hands each to `f`.
     pub fn remove(&mut self, start: VirtAddr, end: VirtAddr, f: impl FnMut(Vma)) {
         let range = self.overlapping(start, end);
+        self.size -= pages_of(&self.vmas[range.clone()]);
         self.vmas.drain(range).for_each(f);
     }
 
-    /// Removes all VMAs and hands each to `f`.
+    /// Removes all VMAs and hands each to `f`, for good.
     pub fn clear(&mut self, f: impl FnMut(Vma)) {
         core::mem::take(&mut self.vmas).into_iter().for_each(f);
     }
@@ -235,7 +252,9 @@ impl VmaList {
             }
             vmas.push(Vma { flags, ..vma.clone() }); // there is room
         }
-        let mut list = VmaList { vmas, last: Cell::new(0) };
+        let mut size = Watermark::ZERO;
+        size += if vmas.len() == self.vmas.len() { self.size.pages() } else { pages_of(&vmas) };
+        let mut list = VmaList { vmas, last: Cell::new(0), size };
         if dropped {
             list.merge_around(VirtAddr::new(0), VirtAddr::new(u64::MAX));
         }
@@ -261,6 +280,11 @@ impl VmaList {
         }
         fits(floor, end, bytes, align, offset)
     }
+}
+
+/// Pages of these VMAs together.
+fn pages_of(vmas: &[Vma]) -> usize {
+    vmas.iter().map(|vma| vma.start.pages_to(vma.end)).sum()
 }
 
 fn last_reference(vma: &Vma) -> bool {
@@ -324,6 +348,7 @@ mod tests {
         for number in 1..=MAX_MAP_COUNT as u64 {
             list.vmas.push(vma(number << 16, (number << 16) + 0x2000, Prot::READ));
         }
+        list.size += pages_of(&list.vmas);
         let at = VirtAddr::new;
         assert!(list.is_full());
         assert_eq!(list.reserve_splits(at(0x1_0000), at(0x1_1000)), Err(Errno::ENOMEM));

@@ -73,6 +73,7 @@ pub(crate) fn exec(path: &[u8], argv: &Strings, envp: &Strings, frame: &mut Trap
     let executed = Executed { file: loading.program.file.place(), arguments: Bytes::copy_of(shown)? };
     let executed = Ref::try_new(executed)?;
     be_alone(me)?;
+    let max_rss = me.max_rss();
     let leader = me.leader();
     core::mem::swap(&mut building.0, &mut *leader.mm.lock());
     let own = if me.task.is_leader() { core::ptr::null() } else { core::ptr::from_ref(leader) };
@@ -95,7 +96,7 @@ pub(crate) fn exec(path: &[u8], argv: &Strings, envp: &Strings, frame: &mut Trap
     let before = leader.files.lock().set_program(executed);
     drop(before); // not under the lock
     *leader.comm.lock() = Comm::of_path(path);
-    become_new(me, leader);
+    become_new(me, leader, max_rss);
     let registers = TrapFrame { x: [0; 31], sp: image.sp as u64, pc: entry, pstate: 0 };
     if me.task.is_leader() {
         *frame = registers;
@@ -113,8 +114,9 @@ pub(crate) fn exec(path: &[u8], argv: &Strings, envp: &Strings, frame: &mut Trap
     Ok(())
 }
 
-/// What a process keeps of its signals, and of what it was to its parent, when it executes a program.
-fn become_new(me: &Process, leader: &Process) {
+/// What a process keeps of its signals, and of what it was to its parent, when it executes a program. At most `max_rss`
+/// pages were in the memory that it gives up.
+fn become_new(me: &Process, leader: &Process, max_rss: u64) {
     let group = &leader.task.group;
     group.actions.lock().forget_handlers();
     leader.task.signals.alt_stack.set(AltStack::NONE);
@@ -123,7 +125,8 @@ fn become_new(me: &Process, leader: &Process) {
     }
     me.robust_list.set(0);
     me.clear_child_tid.set(0);
-    let _table = TABLE.lock();
+    let table = TABLE.lock();
+    table.note_max_rss(leader.task_ref(), max_rss);
     group.has_executed.set(true);
     exit::release_vfork(leader);
     if me.task.is_leader() {

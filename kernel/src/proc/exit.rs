@@ -158,9 +158,11 @@ fn end(me: &'static Process, status: u32) -> ! {
     drop(files); // not under the lock: the end of a pipe's last descriptor wakes others
     // Out of the table walker's reach before it is torn down, so that the teardown has no user of the tables to fear.
     arch::mmu::set_empty_user_table();
+    let max_rss = me.max_rss();
     AddressSpace::destroy_in(&mut me.mm.lock(), crate::mm());
     me.task.wait_status.set(status);
     let mut table = TABLE.lock();
+    table.note_max_rss(me.task_ref(), max_rss);
     release_vfork(me);
     let parent = me.task.parent.get();
     tell_orphans(&table, me.task_ref());

@@ -109,7 +109,7 @@ fn candidate(process: &Process, total: u64) -> Option<Candidate> {
     let space = memory.as_ref()?;
     let (mapped, holdings) = holdings(space);
     let badness = holdings.badness(adj, total)?;
-    let pages = space.vmas().map(|vma| vma.start.pages_to(vma.end) as u64).sum();
+    let pages = space.size_pages() as u64;
     Some(Candidate { pid: process.pid(), badness, adj, mapped, holdings, pages })
 }
 

@@ -110,6 +110,11 @@ impl Process {
 
     /// The address space that the thread uses.
     #[inline]
+    /// The most pages that were in its memory at once, be it its own or that of the parent it was made by vfork by.
+    pub(super) fn max_rss(&self) -> u64 {
+        self.space().lock().as_ref().map_or(0, |space| space.peak_rss_pages() as u64)
+    }
+
     pub(super) fn space(&self) -> &spin::Mutex<Option<AddressSpace>> {
         &self.home().mm
     }

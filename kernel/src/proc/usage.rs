@@ -41,6 +41,8 @@ pub struct Counts {
     pub voluntary: u64,
     /// Switches because others wanted to run as well.
     pub involuntary: u64,
+    /// The most pages that were in the memory of one of them at once: of memory given up already.
+    pub max_rss: u64,
 }
 
 impl Counts {
@@ -55,6 +57,7 @@ impl Counts {
             major: self.major + other.major,
             voluntary: self.voluntary + other.voluntary,
             involuntary: self.involuntary + other.involuntary,
+            max_rss: self.max_rss.max(other.max_rss),
         }
     }
 }
@@ -179,6 +182,7 @@ impl Account {
                 major: get(&self.major),
                 voluntary: get(&self.switches[1]),
                 involuntary: get(&self.switches[0]),
+                max_rss: 0, // memory is the process's
             },
         }
     }
@@ -192,6 +196,8 @@ pub(super) struct Sums {
     /// Children that were waited for, and theirs. They are divided by the samples of all of them, which says more than those
     /// of each: most children live too short for any.
     children: Cell<Usage>,
+    /// The most pages that were in its memory at once, of memory that it has given up by execve or by its end.
+    max_rss: Cell<u64>,
     /// The times that were told last.
     shown: Cell<Times>,
     /// The children's.
@@ -205,12 +211,13 @@ impl Sums {
             run: 0,
             user: 0,
             system: 0,
-            counts: Counts { faults: 0, major: 0, voluntary: 0, involuntary: 0 },
+            counts: Counts { faults: 0, major: 0, voluntary: 0, involuntary: 0, max_rss: 0 },
         };
         const NO_TIMES: Times = Times { user: 0, system: 0 };
         Sums {
             ended: Cell::new(NONE),
             children: Cell::new(NONE),
+            max_rss: Cell::new(0),
             shown: Cell::new(NO_TIMES),
             children_shown: Cell::new(NO_TIMES),
         }
@@ -229,7 +236,9 @@ impl Table {
     /// What the threads of a process have used, those that have ended too.
     pub fn usage(&self, leader: TaskRef) -> Usage {
         let threads = self.threads(leader).map(|thread| thread.account.usage());
-        threads.fold(leader.group.sums.ended.get(), Usage::plus)
+        let mut usage = threads.fold(leader.group.sums.ended.get(), Usage::plus);
+        usage.counts.max_rss = leader.group.sums.max_rss.get();
+        usage
     }
 
     /// What a process has used with the children it has waited for.
@@ -259,9 +268,16 @@ impl Table {
         let mut usage = zombie.account.usage(); // it has no other threads any more
         add_if_any(&mut usage, &zombie.group.sums.ended);
         add_if_any(&mut usage, &zombie.group.sums.children);
+        usage.counts.max_rss = usage.counts.max_rss.max(zombie.group.sums.max_rss.get());
         let children = &parent.group.sums.children;
         children.set(children.get().plus(usage));
         usage
+    }
+
+    /// A process gives up its memory, of which `pages` pages were there at once at most.
+    pub fn note_max_rss(&self, leader: TaskRef, pages: u64) {
+        let max = &leader.group.sums.max_rss;
+        max.set(max.get().max(pages));
     }
 
     /// A thread that is not the leader ends: what it has used is the process's.
@@ -333,7 +349,10 @@ mod tests {
         thread.account.sampled(4, true);
         thread.account.switched(false);
         assert_eq!(table.spent_by_thread(thread).times, Times { user: 0, system: 300 });
-        let counts = Counts { faults: 6, major: 2, voluntary: 1, involuntary: 1 };
+        table.note_max_rss(child, 40);
+        table.note_max_rss(child, 30);
+        table.note_max_rss(grandchild, 50);
+        let counts = Counts { faults: 6, major: 2, voluntary: 1, involuntary: 1, max_rss: 40 };
         assert_eq!(table.spent(child), Spent { times: Times { user: 0, system: 400 }, counts });
         table.keep_usage(thread);
         table.remove_thread(thread);
@@ -341,12 +360,14 @@ mod tests {
 
         grandchild.account.ran(1000, 7, 0);
         table.exit(grandchild, init);
-        assert_eq!(table.inherit(child, grandchild).run, 1000);
+        let of_grandchild = table.inherit(child, grandchild);
+        assert_eq!((of_grandchild.run, of_grandchild.counts.max_rss), (1000, 50));
         table.remove(grandchild);
         assert_eq!(table.spent(child).times.total(), 400, "a child's is not its own");
         table.exit(child, init);
         let all = table.inherit(init, child);
         assert_eq!((all.run, all.user, all.system, all.counts.minor()), (1400, 0, 4, 11));
+        assert_eq!(all.counts.max_rss, 50, "the most of any of them");
         assert_eq!(table.spent(init), Spent::default());
         assert_eq!(table.usage_in_all(init), all);
         assert_eq!(table.spent_by_children(init).times, Times { user: 0, system: 1400 });

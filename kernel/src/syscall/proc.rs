@@ -89,7 +89,7 @@ fn wait_and_tell(which: Which, how: How, rusage: u64) -> Result<Option<Waited>> 
     let used = Cell::default();
     let child = end::wait(which, how, Some(&used))?;
     if child.is_some() {
-        UserPtr::new(rusage).write(usage::rusage(&used.get(), 0))?;
+        UserPtr::new(rusage).write(usage::rusage(&used.get()))?;
     }
     Ok(child)
 }

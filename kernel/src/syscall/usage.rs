@@ -13,19 +13,19 @@ use crate::proc::with_current_mm;
 pub(super) type Rusage = [u64; size_of::<raw::rusage>() / 8];
 
 /// What a process has used, as programs read it. What is not counted is 0: Linux counts no more but blocks of disks.
-pub(super) fn rusage(used: &Used, rss_kib: u64) -> Rusage {
+pub(super) fn rusage(used: &Used) -> Rusage {
     let mut usage = Rusage::default();
     for (at, ns) in [(0, used.user), (2, used.system)] {
         (usage[at], usage[at + 1]) = (ns / 1_000_000_000, ns % 1_000_000_000 / 1000);
     }
     let counts = &used.counts;
-    usage[4] = rss_kib;
+    usage[4] = counts.max_rss * paging::PAGE_SIZE / 1024;
     (usage[8], usage[9]) = (counts.minor(), counts.major);
     (usage[16], usage[17]) = (counts.voluntary, counts.involuntary);
     usage
 }
 
-/// getrusage(who, usage). The resident memory is what there is now, not the most there ever was.
+/// getrusage(who, usage).
 pub fn getrusage(args: &[u64; 6]) -> Result<usize> {
     let whose = match args[0] as i32 {
         0 => Whose::Process,
@@ -33,11 +33,12 @@ pub fn getrusage(args: &[u64; 6]) -> Result<usize> {
         -1 => Whose::Children,
         _ => return Err(Errno::EINVAL),
     };
-    let pages = match whose {
-        Whose::Children => 0,
-        _ => with_current_mm(|mm| mm.rss_pages()).unwrap_or(0),
-    };
-    UserPtr::new(args[1]).write(rusage(&used(whose), pages as u64 * paging::PAGE_SIZE / 1024))?;
+    let mut used = used(whose);
+    if !matches!(whose, Whose::Children) {
+        let now = with_current_mm(|mm| mm.peak_rss_pages()).unwrap_or(0) as u64;
+        used.counts.max_rss = used.counts.max_rss.max(now);
+    }
+    UserPtr::new(args[1]).write(rusage(&used))?;
     Ok(0)
 }
 

@@ -24,6 +24,8 @@ pub struct Usage {
     pub user_us: u64,
     /// CPU time in the kernel, in microseconds.
     pub system_us: u64,
+    /// The most memory that was resident, in KiB.
+    pub max_rss: u64,
     /// Page faults that read nothing.
     pub minor: u64,
     /// Page faults that read something.
@@ -48,6 +50,7 @@ fn usage(words: &Words) -> Usage {
     Usage {
         user_us: us(0),
         system_us: us(2),
+        max_rss: words[4],
         minor: words[8],
         major: words[9],
         voluntary: words[16],

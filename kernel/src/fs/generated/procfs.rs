@@ -22,8 +22,12 @@ pub struct Status<'a> {
     pub umask: u32,
     /// Address space that is mapped, in KiB.
     pub size_kib: u64,
+    /// The most address space that was ever mapped, in KiB.
+    pub peak_kib: u64,
     /// Memory that is locked, in KiB.
     pub locked_kib: u64,
+    /// The most resident memory that there ever was, in KiB.
+    pub peak_rss_kib: u64,
     /// Resident memory in KiB.
     pub rss_kib: u64,
     /// Of that, anonymous memory. The rest is shared memory, as all files are.
@@ -117,11 +121,11 @@ pub fn status(out: &mut Text, status: &Status<'_>) -> Result<()> {
     written(write!(out, "Pid:\t{pid}\nPPid:\t{parent}\nTracerPid:\t0\n"))?;
     written(write!(out, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t{}\nGroups:\t0\n", FD_LIMIT))?;
     let sizes = [
-        ("VmPeak:", status.size_kib),
+        ("VmPeak:", status.peak_kib),
         ("VmSize:", status.size_kib),
         ("VmLck:", status.locked_kib),
         ("VmPin:", 0),
-        ("VmHWM:", status.rss_kib),
+        ("VmHWM:", status.peak_rss_kib),
         ("VmRSS:", status.rss_kib),
         ("RssAnon:", status.anon_kib),
         ("RssFile:", 0),
@@ -195,6 +199,8 @@ mod tests {
             threads: 1,
             umask: 0o22,
             size_kib: 256,
+            peak_kib: 300,
+            peak_rss_kib: 200,
             locked_kib: 8,
             rss_kib: 128,
             anon_kib: 100,
@@ -211,6 +217,10 @@ mod tests {
         let expected =
             "Name:\tinit\nUmask:\t0022\nState:\tR (running)\nTgid:\t1\nNgid:\t0\nPid:\t1\nPPid:\t0\n";
         assert!(text.starts_with(expected), "{text}");
+        assert!(
+            text.contains("\nVmPeak:\t     300 kB\n") && text.contains("\nVmHWM:\t     200 kB\n"),
+            "{text}"
+        );
         let rss = "\nRssAnon:\t     100 kB\nRssFile:\t       0 kB\nRssShmem:\t      28 kB\n";
         assert!(text.contains(rss) && text.contains("\nVmSwap:\t      12 kB\n"), "{text}");
         assert!(

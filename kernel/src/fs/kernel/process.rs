@@ -27,7 +27,9 @@ use crate::util::Ref;
 #[derive(Clone, Copy, Default)]
 struct Sizes {
     mapped: u64,
+    peak: u64,
     rss: u64,
+    peak_rss: u64,
     /// What is there, if asked for.
     there: Mapped,
     code: u64,
@@ -41,7 +43,13 @@ struct Sizes {
 impl Sizes {
     /// What `file` tells of. `stat` tells of nothing for which tables have to be read, and is what is read most.
     fn of(space: &AddressSpace, file: ProcessFile) -> Self {
-        let mut sizes = Sizes { rss: space.rss_pages() as u64, ..Sizes::default() };
+        let mut sizes = Sizes {
+            rss: space.rss_pages() as u64,
+            peak_rss: space.peak_rss_pages() as u64,
+            mapped: space.size_pages() as u64,
+            peak: space.peak_pages() as u64,
+            ..Sizes::default()
+        };
         if !matches!(file, ProcessFile::Stat) {
             sizes.there = space.mapped_everywhere(crate::mm());
         }
@@ -52,7 +60,6 @@ impl Sizes {
         let mut program = None;
         for vma in space.vmas() {
             let pages = vma.start.pages_to(vma.end) as u64;
-            sizes.mapped += pages;
             if vma.flags.contains(VmaFlags::SHARED) {
                 continue;
             }
@@ -118,6 +125,8 @@ fn numbers(out: &mut Text, process: &Process, file: ProcessFile, sizes: &Sizes) 
                 threads,
                 umask: process.files().lock().umask(),
                 size_kib: kib(sizes.mapped),
+                peak_kib: kib(sizes.peak),
+                peak_rss_kib: kib(sizes.peak_rss),
                 locked_kib: kib(sizes.locked),
                 rss_kib: kib(sizes.there.rss),
                 anon_kib: kib(sizes.there.anonymous),

@@ -16,6 +16,7 @@ mod mlock;
 mod mremap;
 mod naive;
 mod object;
+mod peaks;
 mod pin;
 mod pmd;
 mod random;

@@ -339,9 +339,20 @@ impl<'m> World<'m> {
         assert_eq!((0..PAGES).find(lost), None, "process {number}: a write was not noted");
     }
 
+    /// What is counted as it goes is what a look at everything adds up.
+    fn compare_counters(&self, number: usize) {
+        let space = &self.processes[number].0.space;
+        let there = space.mapped_everywhere(self.mm).rss;
+        assert_eq!(space.rss_pages() as u64, there, "process {number}: resident pages");
+        let size: usize = space.vmas().map(|vma| vma.start.pages_to(vma.end)).sum();
+        assert_eq!(space.size_pages(), size, "process {number}: pages of VMAs");
+        assert!(space.peak_rss_pages() >= space.rss_pages() && space.peak_pages() >= size);
+    }
+
     /// Compares the pages of every process, then ends them all.
     pub fn finish(mut self) {
         for number in 0..self.processes.len() {
+            self.compare_counters(number);
             self.compare_written(number);
             (0..PAGES).step_by(STEP).for_each(|page| self.compare(number, page));
             let (real, naive) = &mut self.processes[number];

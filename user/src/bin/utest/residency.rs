@@ -6,7 +6,7 @@ use user::rt::start::Args;
 use user::smaps::areas;
 use user::sys::memory::{self, DONTNEED, NONE, PRIVATE, READ, SHARED, Way, page_size};
 use user::sys::process::signal::SIGSEGV;
-use user::sys::{Errno, file, process};
+use user::sys::{Errno, file, process, usage};
 
 use crate::harness::{Outcome, Test, Trouble, killed_by};
 use crate::memory::Pages;
@@ -22,6 +22,8 @@ pub const TESTS: &[Test] = &[
     ("mprotect stops at a gap", protected_up_to_a_gap),
     ("madvise(REMOVE) takes pages from all who map them", removed),
     ("a mapping grows down", grows_down),
+    ("the most memory that was there is remembered", peaks),
+    ("the most memory that a child had is its parent's to know", childrens_peak),
     ("process_vm_readv and writev copy between processes", remote),
     ("process_vm_readv stops where nothing is mapped", remote_gaps),
 ];
@@ -188,6 +190,52 @@ fn grows_down(_: Args) -> Outcome {
     let below = (at - page_size()) as *mut u8;
     // SAFETY: the mapping grows to where it is accessed; if it did not, this process would end.
     unsafe { below.write_volatile(1) };
+    Ok(())
+}
+
+/// KiB that `/proc/self/status` tells in a line.
+fn status_kib(name: &str) -> Result<u64, Trouble> {
+    let mut text = [0; 4096];
+    field(file::read_file(c"/proc/self/status", &mut text)?, name).ok_or(Trouble::Failed)
+}
+
+/// Bytes of memory that is had for a while.
+const MUCH: usize = 8 << 20;
+/// The same in KiB.
+const MUCH_KIB: u64 = MUCH as u64 / 1024;
+
+/// Has [`MUCH`] memory for a while.
+fn have_much() -> Outcome {
+    let pages = Pages::map(MUCH, PRIVATE)?;
+    pages.fill(1);
+    Ok(pages.unmap(0, pages.count())?)
+}
+
+fn peaks(_: Args) -> Outcome {
+    let (size, before) = (status_kib("VmSize")?, status_kib("VmRSS")?);
+    have_much()?;
+    check!(status_kib("VmRSS")? < before + MUCH_KIB / 2 && status_kib("VmSize")? < size + MUCH_KIB / 2);
+    check!(status_kib("VmHWM")? >= before + MUCH_KIB && status_kib("VmPeak")? >= size + MUCH_KIB);
+    check!(usage::used(usage::SELF)?.max_rss >= before + MUCH_KIB);
+    file::write_file(c"/proc/self/clear_refs", b"5")?;
+    check!(status_kib("VmHWM")? < before + MUCH_KIB / 2);
+    check!(status_kib("VmPeak")? >= size + MUCH_KIB);
+    Ok(())
+}
+
+fn childrens_peak(_: Args) -> Outcome {
+    check_eq!(usage::used(usage::CHILDREN)?.max_rss, 0);
+    let own = usage::used(usage::SELF)?.max_rss;
+    let child = process::spawn(|| {
+        // What its own child had counts as well.
+        let grandchild = process::spawn(|| i32::from(have_much().is_err()));
+        i32::from(grandchild.and_then(process::wait).ok().and_then(|status| status.exited()) != Some(0))
+    })?;
+    let (status, used) = usage::wait(child)?;
+    check_eq!(status.exited(), Some(0));
+    check!(used.max_rss >= MUCH_KIB);
+    check_eq!(usage::used(usage::CHILDREN)?.max_rss, used.max_rss);
+    check!(usage::used(usage::SELF)?.max_rss < own + MUCH_KIB / 2);
     Ok(())
 }
 
