@@ -70,13 +70,13 @@ impl Processes for Kernel {
     fn descriptor(&self, pid: u32, fd: u32) -> Option<Option<Node>> {
         let process = proc::find(pid)?;
         let files = process.files().lock();
-        Some(files.peek(fd as usize)?.node())
+        files.peek(fd as usize, OpenFile::node)
     }
 
     fn describe(&self, pid: u32, fd: u32, out: &mut Text) -> Result<()> {
         let process = proc::find(pid).ok_or(Errno::ENOENT)?;
         let files = process.files().lock();
-        files.peek(fd as usize).ok_or(Errno::ENOENT)?.describe(out)
+        files.peek(fd as usize, |file| file.describe(out)).ok_or(Errno::ENOENT)?
     }
 
     fn link(&self, pid: u32, link: ProcessLink) -> Option<Node> {
@@ -268,11 +268,13 @@ impl Environment for Kernel {
     }
 }
 
-/// Calls `f` with every process's address space, one after another.
+/// Calls `f` with every process's address space, one after another; with one that several processes share once.
 fn for_each_space(mut f: impl FnMut(&mut AddressSpace)) {
     let mut process = proc::next_process(0);
     while let Some(this) = process {
-        if let Some(space) = this.mm.lock().as_mut() {
+        if this.counts_for_its_space()
+            && let Some(space) = this.mm.lock().as_mut()
+        {
             f(space);
         }
         process = proc::next_process(this.pid());
@@ -311,11 +313,7 @@ fn vmstat() -> impl Iterator<Item = (&'static str, u64)> {
 /// Pages of anonymous memory mapped by contpte blocks, of all processes: found by a look at every block of each.
 fn anon_contpte_pages() -> u64 {
     let mut pages = 0;
-    let mut process = proc::next_process(0);
-    while let Some(this) = process {
-        pages += this.mm.lock().as_ref().map_or(0, |space| space.anon_contpte_pages(crate::mm()));
-        process = proc::next_process(this.pid());
-    }
+    for_each_space(|space| pages += space.anon_contpte_pages(crate::mm()));
     pages
 }
 

@@ -11,17 +11,18 @@ use super::comm::Comm;
 use super::elf_plan::Segment;
 use super::layout::{PAGE, STACK_TOP};
 use super::load::{Loading, load};
-use super::process::Process;
+use super::process::{Process, Space};
 use super::signal::thread::AltStack;
 use super::stack_image::{Contents, StackImage, at};
-use super::{TABLE, exit, sched};
+use super::task::WORK_ENDING;
+use super::{TABLE, exit, futex, sched};
 use crate::arch::{self, FpState, TrapFrame, uaccess};
 use crate::errno::{Errno, Result};
 use crate::fs::bytes::Bytes;
 use crate::fs::{Executed, Program};
 use crate::mm::stack::stack_start;
 use crate::mm::{Access, AddressSpace, Backing, FaultError, MapFlags, MapRequest, Prot};
-use crate::util::Ref;
+use crate::util::{Ref, Share};
 use core::sync::atomic::Ordering::SeqCst;
 
 /// AT_HWCAP: FP and ASIMD, which every CPU has that Pleat runs on, and atomics if this one does. What is not reported
@@ -39,14 +40,21 @@ const SHOWN_BYTES: usize = 4096;
 /// Ticks a second for times(2): Linux's USER_HZ.
 const CLOCK_TICKS: u64 = 100;
 
-/// An address space under construction. Dropped, it is destroyed; so it must not be active on any CPU.
-struct Building(Option<AddressSpace>);
+/// An address space under construction, or what a process had until then. Dropped, it is destroyed, unless others have it
+/// too; so it must not be active on this CPU.
+struct Building(Space);
+
+impl Building {
+    /// Gives it to the process and takes what that has.
+    fn change_places(&mut self, process: &Process) {
+        let built = self.0.replace(Share::Own(None));
+        self.0.replace(process.mm.replace(built)); // there was none
+    }
+}
 
 impl Drop for Building {
     fn drop(&mut self) {
-        if let Some(space) = self.0.take() {
-            space.destroy(crate::mm());
-        }
+        self.0.leave(|space| AddressSpace::destroy_in(space, crate::mm()));
     }
 }
 
@@ -61,9 +69,9 @@ pub(crate) fn exec(path: &[u8], argv: &Strings, envp: &Strings, frame: &mut Trap
     let argv = loading.argv.as_ref().unwrap_or(argv);
     let image = initial_stack(path, argv, envp, &loading)?;
 
-    let mut building = Building(Some(AddressSpace::new(crate::mm())?));
+    let mut building = Building(Space::new(Some(AddressSpace::new(crate::mm())?)));
     let entry = loading.entry() as u64;
-    if let Some(space) = &mut building.0 {
+    if let Some(space) = &mut *building.0.lock() {
         if super::current::large_folios_disabled() {
             space.disable_large_folios(true);
         }
@@ -75,13 +83,17 @@ pub(crate) fn exec(path: &[u8], argv: &Strings, envp: &Strings, frame: &mut Trap
     be_alone(me)?;
     let max_rss = me.max_rss();
     let leader = me.leader();
-    core::mem::swap(&mut building.0, &mut *leader.mm.lock());
+    if let Err(error) = keep_to_itself(me, leader) {
+        give_up(me);
+        return Err(error);
+    }
+    building.change_places(leader);
     let own = if me.task.is_leader() { core::ptr::null() } else { core::ptr::from_ref(leader) };
     let old = me.memory.replace(own);
     me.activate_mm();
     if let Err(error) = write_initial_data(&loading, &image) {
         me.memory.set(old);
-        core::mem::swap(&mut building.0, &mut *leader.mm.lock());
+        building.change_places(leader);
         me.activate_mm();
         give_up(me);
         return Err(error);
@@ -111,6 +123,20 @@ pub(crate) fn exec(path: &[u8], argv: &Strings, envp: &Strings, frame: &mut Trap
     }
     leader.tls.set(0);
     leader.task.signals.set_blocked(me.task.signals.blocked());
+    Ok(())
+}
+
+/// What other processes share with this one they keep, and this one has a copy. Those who have its memory hear that this
+/// thread is done there.
+fn keep_to_itself(me: &Process, leader: &Process) -> Result<()> {
+    let before = leader.files.lock().unshare()?;
+    drop(before); // not under the lock
+    leader.task.group.actions.lock().unshare()?;
+    if me.shares_space() {
+        futex::release_robust_locks(me);
+        exit::clear_tid(me);
+        me.task.work.fetch_and(!WORK_ENDING, SeqCst); // it is not: it is only that nobody is asked for its page faults
+    }
     Ok(())
 }
 

@@ -62,9 +62,9 @@ pub(super) fn thread_exit(status: u32) -> ! {
 }
 
 /// Tells whoever waits at the thread's address for its end. Without anybody who shares the memory there is no need.
-fn clear_tid(me: &Process) {
+pub(super) fn clear_tid(me: &Process) {
     let addr = me.clear_child_tid.take();
-    let shared = me.task.group().live.load(SeqCst) > 1 || !me.memory.get().is_null();
+    let shared = me.task.group().live.load(SeqCst) > 1 || me.shares_space();
     if addr != 0 && shared {
         me.task.request(WORK_ENDING);
         // Linux ignores a bad address as well (kernel/fork.c, mm_release).
@@ -159,7 +159,7 @@ fn end(me: &'static Process, status: u32) -> ! {
     // Out of the table walker's reach before it is torn down, so that the teardown has no user of the tables to fear.
     arch::mmu::set_empty_user_table();
     let max_rss = me.max_rss();
-    AddressSpace::destroy_in(&mut me.mm.lock(), crate::mm());
+    me.mm.leave(|space| AddressSpace::destroy_in(space, crate::mm()));
     me.task.wait_status.set(status);
     let mut table = TABLE.lock();
     table.note_max_rss(me.task_ref(), max_rss);

@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::group::Start;
-use super::process::{self, Parts, Process};
+use super::process::{self, Parts, Process, Space};
 use super::request::Request;
 use super::room::Room;
 use super::signal::thread::AltStack;
@@ -17,6 +17,7 @@ use super::{Pid, TABLE, sched, vfork};
 use crate::arch::{self, KernelStack, TrapFrame, uaccess};
 use crate::errno::{Errno, Result};
 use crate::fs::FdTable;
+use crate::fs::file::fd::Common;
 use crate::mm::AddressSpace;
 
 /// Creates a process or a thread as `request` says; the EL0 registers of the current one are `frame`. Returns its number.
@@ -29,18 +30,19 @@ pub(crate) fn clone(frame: &TrapFrame, request: &Request) -> Result<Pid> {
     let stack = KernelStack::alloc()?;
     let mut group = match request.thread {
         true => Start::FIRST,
-        false => me.task.group().for_child(request.exit_signal)?,
+        false => me.task.group().for_child(request.exit_signal, request.handlers)?,
     };
     if request.forget_handlers {
         group.actions.forget_handlers();
     }
     let files = match request.thread {
         true => FdTable::new(),
-        false => me.leader().files.lock().fork()?,
+        false if request.files == Common::default() => me.leader().files.lock().fork()?,
+        false => me.leader().files.lock().fork_sharing(request.files)?,
     };
-    let shares = request.thread || request.vfork;
+    let borrows = request.thread || request.vfork;
     let memory = match me.memory.get() {
-        _ if !shares => core::ptr::null(),
+        _ if !borrows => core::ptr::null(),
         own if own.is_null() => core::ptr::from_ref(me),
         other => other,
     };
@@ -69,7 +71,7 @@ pub(crate) fn clone(frame: &TrapFrame, request: &Request) -> Result<Pid> {
     }
     let child = room.fill(parts, child_start, 0);
     // SAFETY: just made, and nobody else knows of it.
-    let copied = copy_memory(me, unsafe { &mut (*child.as_ptr()).mm }, shares);
+    let copied = copy_memory(me, unsafe { &mut (*child.as_ptr()).mm }, request);
     // SAFETY: as above.
     let task = unsafe { child.as_ref() }.task_ref();
     let group = me.task.group();
@@ -96,17 +98,20 @@ pub(crate) fn clone(frame: &TrapFrame, request: &Request) -> Result<Pid> {
     Ok(pid)
 }
 
-/// Gives a child that does not share the current process's memory a copy of it, made where it is to stay.
+/// Gives a child that does not borrow the current process's memory a share of it, or a copy made where it is to stay.
 ///
 /// # Errors
 /// `EINVAL`: there is no memory to share or to copy. `ENOMEM`.
 #[inline(always)] // one caller
-fn copy_memory(me: &Process, to: &mut spin::Mutex<Option<AddressSpace>>, shares: bool) -> Result<()> {
+fn copy_memory(me: &Process, to: &mut Space, request: &Request) -> Result<()> {
     match &mut *me.space().lock() {
-        None => Err(Errno::EINVAL),
-        Some(_) if shares => Ok(()),
-        Some(mm) => mm.fork_into(crate::mm(), to.get_mut()),
+        None => return Err(Errno::EINVAL),
+        Some(_) if request.thread || request.vfork => return Ok(()),
+        Some(_) if request.memory => {}
+        Some(mm) => return mm.fork_into(crate::mm(), &mut to.lock()),
     }
+    to.replace(me.space().share()?); // there was none
+    Ok(())
 }
 
 /// Enters a new task in the table.
@@ -137,7 +142,7 @@ unsafe fn enter(me: &Process, task: TaskRef, request: &Request) -> Result<Pid> {
 fn discard(child: NonNull<Process>) {
     // SAFETY: alive until the next statement, and nobody else knows of it.
     let (task, mm) = unsafe { (child.as_ref().task_ref(), &mut (*child.as_ptr()).mm) };
-    AddressSpace::destroy_in(mm.get_mut(), crate::mm());
+    mm.leave(|space| AddressSpace::destroy_in(space, crate::mm()));
     // SAFETY: not in the table and never run, so nobody else can reach it.
     unsafe { process::free(task) };
 }

@@ -122,13 +122,16 @@ impl Group {
         Group::begin(Start::FIRST)
     }
 
-    /// What the child of a process starts with.
+    /// What the child of a process starts with; with `shares_actions` they have what signals do in common.
     ///
     /// # Errors
     /// `ENOMEM`.
     #[inline]
-    pub fn for_child(&self, exit_signal: u32) -> Result<Start> {
-        let actions = self.actions.lock().fork()?;
+    pub fn for_child(&self, exit_signal: u32, shares_actions: bool) -> Result<Start> {
+        let actions = match shares_actions {
+            true => self.actions.lock().share()?,
+            false => self.actions.lock().fork()?,
+        };
         let oom_score_adj = self.oom_score_adj.load(Relaxed);
         Ok(Start { actions, pgid: self.pgid.get(), sid: self.sid.get(), exit_signal, oom_score_adj })
     }
@@ -206,14 +209,14 @@ mod tests {
         group.end_with(9);
         group.end_with(0x100);
         assert_eq!(group.ending(), Some(9));
-        assert_eq!(Group::begin(group.for_child(SIGCHLD).unwrap()).ending(), None);
+        assert_eq!(Group::begin(group.for_child(SIGCHLD, false).unwrap()).ending(), None);
     }
 
     #[test]
     fn children_are_as_likely_to_be_chosen_as_their_parent() {
         let group = Group::new();
         group.oom_score_adj.store(-1000, Relaxed);
-        assert_eq!(group.for_child(SIGCHLD).unwrap().oom_score_adj, -1000);
+        assert_eq!(group.for_child(SIGCHLD, false).unwrap().oom_score_adj, -1000);
     }
 
     #[test]

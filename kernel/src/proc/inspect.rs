@@ -9,6 +9,7 @@ use super::task::{BLOCKED, BLOCKING, TaskRef};
 use super::{Pid, TABLE};
 use crate::fs::FdTable;
 use crate::fs::notify::pidfd::Identity;
+use crate::mm::AddressSpace;
 
 /// A process that is not freed meanwhile, though it may exit and even be reaped. The holder does not block: a reaper
 /// spins until all pins are gone.
@@ -71,13 +72,43 @@ pub fn committed_pages() -> u64 {
     let mut pages = crate::mm().object_pages();
     let mut process = next_process(0);
     while let Some(this) = process {
-        pages += this.mm.lock().as_ref().map_or(0, |space| space.committed());
+        if this.counts_for_its_space() {
+            pages += this.mm.lock().as_ref().map_or(0, |space| space.committed());
+        }
         process = next_process(this.pid());
     }
     pages
 }
 
+/// Calls `f` with the address space that is known as `owner`, which process `pid` once used, locked. None: it is gone.
+pub fn with_space_of<T>(pid: u32, owner: u32, f: impl FnOnce(&mut AddressSpace) -> T) -> Option<T> {
+    let has_it = |process: &Pinned| process.mm.lock().as_ref().is_some_and(|space| space.owner() == owner);
+    let mut process = find(pid).filter(has_it);
+    // That one may have gone, and others who share it use it still.
+    let mut next = if process.is_some() { None } else { next_process(0) };
+    while let Some(this) = next {
+        next = next_process(this.pid());
+        if has_it(&this) {
+            process = Some(this);
+            break;
+        }
+    }
+    process?.mm.lock().as_mut().map(f)
+}
+
 impl Process {
+    /// Whether what its address space has is to be counted when it is this one's turn in a walk through all processes: it
+    /// shares it with none that has a smaller number.
+    pub fn counts_for_its_space(&self) -> bool {
+        if !self.mm.is_shared() {
+            return true;
+        }
+        let table = TABLE.lock();
+        let mut others = table.processes().filter(|task| task.pid() < self.task.pid());
+        // SAFETY: in the table, which is locked.
+        !others.any(|task| unsafe { process::of(task) }.mm.is_same_as(&self.mm))
+    }
+
     /// Its number.
     pub fn pid(&self) -> u32 {
         self.task.pid().get()

@@ -110,7 +110,7 @@ fn script_arguments(
 
 /// The file that `path` names, from the working directory unless it is absolute.
 fn find(me: &Process, path: &[u8]) -> Result<Program> {
-    let cwd = me.files().lock().cwd().cloned();
+    let cwd = me.files().lock().cwd();
     let start = cwd.as_ref().map_or(Node::ROOT, |place| place.node());
     Program::open(fs::root()?, &Kernel, start, path)
 }

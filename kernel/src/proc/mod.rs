@@ -100,7 +100,7 @@ pub use current::*;
 pub use {
     fault::{access_failed, page_fault, uaccess_fault, user_fault},
     init::spawn_init,
-    inspect::{Pinned, committed_pages, find, next_pid, next_process, next_thread},
+    inspect::{Pinned, committed_pages, find, next_pid, next_process, next_thread, with_space_of},
     kill::{kill_pending, raise_sigpipe},
     process::Process,
     sched::{before_user_return, run, timer_tick, yield_now},

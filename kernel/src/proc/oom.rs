@@ -9,7 +9,7 @@
 
 use core::fmt;
 
-use super::process::Process;
+use super::process::{self, Process};
 use super::signal::info::KILL;
 use super::task::TaskRef;
 use super::{Pid, TABLE, inspect, kill, sched};
@@ -122,7 +122,8 @@ fn holdings(space: &AddressSpace) -> (Mapped, Holdings) {
     (mapped, Holdings { rss, swap: mapped.swap, tables })
 }
 
-/// Kills the victim, and a child of vfork that uses its memory: its own end waits for that.
+/// Kills the victim, and all who have its memory too: that is gone when the last of them is. A child of vfork that uses it
+/// ends first of its own.
 fn strike(me: &Process, victim: &Candidate) {
     let Candidate { pid, adj, mapped, holdings, pages, .. } = *victim;
     let kib = |pages: u64| pages * (paging::PAGE_SIZE / 1024);
@@ -140,10 +141,18 @@ fn strike(me: &Process, victim: &Candidate) {
     );
     drop(process);
     let table = TABLE.lock();
-    if let Some(leader) = Pid::new(pid).and_then(|pid| table.process(pid)) {
+    let Some(victim) = Pid::new(pid).and_then(|pid| table.process(pid)) else { return };
+    for leader in table.processes().filter(|task| *task == victim || share_memory(*task, victim)) {
         let _ = kill::post(&table, leader, None, KILL); // it is not refused
         leader.group.end_with(super::signal::status_killed(KILL.signal));
     }
+}
+
+/// Whether two processes in the table, which is locked, have shares of one address space.
+fn share_memory(a: TaskRef, b: TaskRef) -> bool {
+    // SAFETY: in the table.
+    let (a, b) = unsafe { (process::of(a), process::of(b)) };
+    b.mm.is_shared() && a.mm.is_same_as(&b.mm)
 }
 
 /// Lets others run until process `pid` has given its memory back, and its files, which may be memory as well. False if
@@ -178,9 +187,13 @@ impl Process {
         self.task.group.oom_score_adj.load(Relaxed)
     }
 
-    /// Sets it.
+    /// Sets it, for all who share its memory: none of them can be spared or chosen alone.
     pub fn set_oom_score_adj(&self, adj: i16) {
         self.task.group.oom_score_adj.store(adj, Relaxed);
+        let table = TABLE.lock();
+        for leader in table.processes().filter(|task| share_memory(*task, self.task_ref())) {
+            leader.group.oom_score_adj.store(adj, Relaxed);
+        }
     }
 
     /// Its score: how likely it is to be chosen, from 0 to 2000.

@@ -4,6 +4,10 @@
 //! A child of vfork uses its parent's address space, until it executes a program or ends: the parent waits for that. So
 //! which address space a thread uses is said by `memory`, and [`Process::space`] follows it.
 //!
+//! A process may also be cloned so that it has its parent's address space for good, and both run side by side: then each
+//! has a share of it, and the last one to end or to execute a program gives it back. What walks through the spaces of all
+//! processes and adds something up asks [`Process::counts_for_its_space`].
+//!
 //! # Locks
 //! `mm`, `files` and `comm` have their own. The registers belong to the CPU that switches to or from the process. Not
 //! more than one of these locks is held at a time, and none while user memory is accessed: that may take `mm`.
@@ -22,6 +26,10 @@ use super::task::{Task, TaskRef};
 use crate::arch::{self, Context, FpState, KernelStack, TrapFrame};
 use crate::fs::FdTable;
 use crate::mm::AddressSpace;
+use crate::util::ShareLock;
+
+/// An address space as processes have it: their own, or shared.
+pub type Space = ShareLock<Option<AddressSpace>>;
 
 /// A process; see the module's text.
 #[repr(C)]
@@ -33,9 +41,9 @@ pub struct Process {
     pub(super) fp: UnsafeCell<FpState>,
     /// The kernel stack. The frame of the EL0 registers is at its top.
     pub(super) stack: KernelStack,
-    /// The process's own address space; none before the first exec, after the exit, in a child of vfork, and in threads
-    /// other than the leader.
-    pub mm: spin::Mutex<Option<AddressSpace>>,
+    /// The process's own address space, or its share of one; none before the first exec, after the exit, in a child of
+    /// vfork, and in threads other than the leader.
+    pub mm: Space,
     /// Whose address space the thread uses; null: its own.
     pub(super) memory: Cell<*const Process>,
     /// The process's open files; empty in threads other than the leader.
@@ -108,14 +116,14 @@ impl Process {
         unsafe { TaskRef::new(NonNull::from(self).cast()) }
     }
 
-    /// The address space that the thread uses.
-    #[inline]
     /// The most pages that were in its memory at once, be it its own or that of the parent it was made by vfork by.
     pub(super) fn max_rss(&self) -> u64 {
         self.space().lock().as_ref().map_or(0, |space| space.peak_rss_pages() as u64)
     }
 
-    pub(super) fn space(&self) -> &spin::Mutex<Option<AddressSpace>> {
+    /// The address space that the thread uses.
+    #[inline]
+    pub(super) fn space(&self) -> &Space {
         &self.home().mm
     }
 
@@ -130,9 +138,14 @@ impl Process {
         }
     }
 
-    /// Which address space that is, to tell it from others.
+    /// Which address space that is, to tell it from others: where its first table lies. 0: none.
     pub(super) fn space_id(&self) -> usize {
-        core::ptr::from_ref(self.space()) as usize
+        self.space().lock().as_ref().map_or(0, |space| space.root().get() as usize)
+    }
+
+    /// Whether threads of another process use the memory of this one, a thread of which calls, or did so.
+    pub(super) fn shares_space(&self) -> bool {
+        !self.memory.get().is_null() && self.task.is_leader() || self.home().mm.is_shared()
     }
 
     /// The process's first thread.

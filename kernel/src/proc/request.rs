@@ -1,5 +1,7 @@
 //! What is asked of a clone, whichever call asks.
 
+use crate::fs::file::fd::Common;
+
 /// A clone: a process unless it says otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Request {
@@ -7,6 +9,12 @@ pub(crate) struct Request {
     pub thread: bool,
     /// The child uses the parent's memory; the parent waits until it does not any more.
     pub vfork: bool,
+    /// The child, a process of its own, has the parent's memory with it, and both run.
+    pub memory: bool,
+    /// What of the parent's files the child, a process of its own, has with it.
+    pub files: Common,
+    /// What one of the two has signals do goes for both.
+    pub handlers: bool,
     /// The parent waits for the child to execute a program or to end, though memory is not shared.
     pub wait: bool,
     /// The child's stack pointer (address in bytes); none: the parent's.

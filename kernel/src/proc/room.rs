@@ -7,7 +7,7 @@ use core::cell::Cell;
 use core::ptr::{NonNull, addr_of_mut};
 
 use super::group::Group;
-use super::process::{Parts, Process, Restart};
+use super::process::{Parts, Process, Restart, Space};
 use super::signal::thread::ThreadSignals;
 use super::task::Task;
 use crate::errno::{Errno, Result};
@@ -71,7 +71,7 @@ impl Room {
             addr_of_mut!((*at).tls).write(Cell::new(parts.tls));
             (*(*at).fp.get()).save();
             addr_of_mut!((*at).stack).write(parts.stack);
-            addr_of_mut!((*at).mm).write(spin::Mutex::new(None));
+            addr_of_mut!((*at).mm).write(Space::new(None));
             addr_of_mut!((*at).files).write(spin::Mutex::new(parts.files));
             addr_of_mut!((*at).comm).write(spin::Mutex::new(parts.comm));
             addr_of_mut!((*at).memory).write(Cell::new(parts.memory));

@@ -2,7 +2,7 @@
 
 use paging::VirtAddr;
 
-use super::process::Process;
+use super::process::{Process, Space};
 use super::{find, sched, with_current_mm};
 use crate::mm::{Access, AddressSpace, FaultError};
 use crate::userfault::{Fault, Missed, Monitor, feature};
@@ -73,13 +73,7 @@ pub(crate) fn tell_of(pid: u32, addr: usize, access: Access) -> bool {
 }
 
 /// Enters the fault of thread `me`, in the memory `memory`, at the monitor.
-fn enter(
-    me: &Process,
-    memory: &spin::Mutex<Option<AddressSpace>>,
-    addr: usize,
-    access: Access,
-    user: bool,
-) -> Outcome {
+fn enter(me: &Process, memory: &Space, addr: usize, access: Access, user: bool) -> Outcome {
     let mut memory = memory.lock();
     let Some(space) = memory.as_mut() else { return Outcome::Fail };
     // Once more, now that nobody fills the page unseen: who does so has this lock, and wakes whom it finds entered.

@@ -1,12 +1,13 @@
 //! Which clones there are.
 //!
-//! A child is a thread, which shares everything with its parent; or a process of its own, which shares nothing, but for
-//! the memory of a parent that waits meanwhile (vfork). What lies in between, such as memory shared by processes that run
-//! side by side, or files shared without memory, is refused, and so are namespaces.
+//! A child is a thread, which shares everything with its parent; or a process of its own, which shares what it is told to:
+//! memory, for good or while the parent waits (vfork), what signals do if memory is shared, descriptors, the working
+//! directory. Threads that do not share everything are refused, and so are namespaces and a parent that is another's.
 
 use linux_raw_sys::general as raw;
 
 use crate::errno::{Errno, Result};
+use crate::fs::file::fd::Common;
 use crate::proc::request::Request;
 use crate::proc::signal::MAX;
 
@@ -15,8 +16,11 @@ pub type Clone3 = [u64; 8];
 
 /// What a thread shares. Linux asks for less, but nobody asks Linux for less.
 const THREAD: u32 = raw::CLONE_VM | raw::CLONE_FS | raw::CLONE_FILES | raw::CLONE_SIGHAND | raw::CLONE_THREAD;
-/// Flags that ask for what is always so: no undo lists of semaphores, no I/O contexts, and an obsolete one.
-const VAIN: u32 = raw::CLONE_SYSVSEM | raw::CLONE_IO | raw::CLONE_DETACHED | raw::CLONE_UNTRACED;
+/// Flags that ask for what is always so: no undo lists of semaphores, no I/O contexts, no tracing, and an obsolete one.
+const VAIN: u32 =
+    raw::CLONE_SYSVSEM | raw::CLONE_IO | raw::CLONE_DETACHED | raw::CLONE_UNTRACED | raw::CLONE_PTRACE;
+/// What a process may share with its parent.
+const PROCESS: u32 = raw::CLONE_VM | raw::CLONE_VFORK | raw::CLONE_FS | raw::CLONE_FILES | raw::CLONE_SIGHAND;
 const OPTIONS: u32 =
     raw::CLONE_SETTLS | raw::CLONE_PARENT_SETTID | raw::CLONE_CHILD_SETTID | raw::CLONE_CHILD_CLEARTID;
 
@@ -45,7 +49,7 @@ pub fn check3(args: &Clone3) -> Result<Request> {
     }
     let top = stack.checked_add(stack_bytes).ok_or(Errno::EINVAL)?;
     let request = request(flags, signal, top, tls, [parent_tid, child_tid])?;
-    if request.thread && forget_handlers {
+    if (request.thread || request.handlers) && forget_handlers {
         return Err(Errno::EINVAL);
     }
     Ok(Request { forget_handlers, ..request })
@@ -61,15 +65,19 @@ fn request(
     let set = |flag| flags & flag != 0;
     let shared = flags & !OPTIONS & !VAIN;
     let thread = shared == THREAD;
-    let spawn = raw::CLONE_VM | raw::CLONE_VFORK;
-    if !thread && ![0, raw::CLONE_VFORK, spawn].contains(&shared) || exit_signal > MAX {
+    let handlers_alone = set(raw::CLONE_SIGHAND) && !set(raw::CLONE_VM);
+    if !thread && shared & !PROCESS != 0 || handlers_alone || exit_signal > MAX {
         return Err(Errno::EINVAL);
     }
+    let shares = |flag| !thread && set(flag);
     let at = |flag, addr: u64| if set(flag) { addr as usize } else { 0 };
     Ok(Request {
         thread,
-        vfork: shared == spawn,
-        wait: shared == raw::CLONE_VFORK,
+        vfork: shares(raw::CLONE_VM) && set(raw::CLONE_VFORK),
+        memory: shares(raw::CLONE_VM) && !set(raw::CLONE_VFORK),
+        files: Common { descriptors: shares(raw::CLONE_FILES), whereabouts: shares(raw::CLONE_FS) },
+        handlers: shares(raw::CLONE_SIGHAND),
+        wait: !set(raw::CLONE_VM) && set(raw::CLONE_VFORK),
         stack: (stack != 0).then_some(stack),
         tls: set(raw::CLONE_SETTLS).then_some(tls),
         set_parent_tid: at(raw::CLONE_PARENT_SETTID, parent_tid),
@@ -123,11 +131,24 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_in_between_is_refused() {
+    fn processes_share_what_they_are_told_to() {
+        let plain = Request { exit_signal: raw::SIGCHLD, ..Request::default() };
+        let both = Common { descriptors: true, whereabouts: true };
+        assert_eq!(clone(0x0111), Ok(Request { memory: true, ..plain }));
+        assert_eq!(clone(0x0f11), Ok(Request { memory: true, handlers: true, files: both, ..plain }));
+        assert_eq!(clone(0x4711), Ok(Request { vfork: true, files: both, ..plain }));
+        assert_eq!(clone(0x0211), Ok(Request { files: Common { descriptors: false, ..both }, ..plain }));
+        assert_eq!(clone(0x0411), Ok(Request { files: Common { whereabouts: false, ..both }, ..plain }));
+        let clear = [raw::CLONE_CLEAR_SIGHAND | 0x0900, 0, 0, 0, 17, 0, 0, 0];
+        assert_eq!(check3(&clear), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn what_does_not_exist_is_refused() {
         for flags in [
-            u64::from(raw::CLONE_VM) | 17,
+            u64::from(raw::CLONE_SIGHAND) | 17,
             u64::from(raw::CLONE_THREAD) | 17,
-            u64::from(raw::CLONE_FILES) | 17,
+            u64::from(raw::CLONE_SIGHAND | raw::CLONE_THREAD) | 17,
             u64::from(raw::CLONE_NEWPID) | 17,
             u64::from(raw::CLONE_PARENT) | 17,
             65,

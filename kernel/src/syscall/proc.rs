@@ -19,7 +19,7 @@ pub fn clone(args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
 }
 
 fn make(frame: &TrapFrame, request: &Request) -> Result<usize> {
-    if !request.thread && !request.vfork {
+    if !request.thread && !request.vfork && !request.memory {
         commit::promise_fork()?;
     }
     Ok(fork::clone(frame, request)?.get() as usize)

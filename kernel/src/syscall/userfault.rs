@@ -131,12 +131,7 @@ fn no_memory(error: Errno) -> Errno {
 /// # Errors
 /// `ESRCH`: it is gone. What `f` returns.
 fn with_space<T>(userfault: &Userfault, f: impl FnOnce(&mut AddressSpace) -> Result<T>) -> Result<T> {
-    let process = proc::find(userfault.pid()).ok_or(Errno::ESRCH)?;
-    let mut memory = process.mm.lock();
-    match memory.as_mut() {
-        Some(space) if space.owner() == userfault.owner() => f(space),
-        _ => Err(Errno::ESRCH),
-    }
+    proc::with_space_of(userfault.pid(), userfault.owner(), f).unwrap_or(Err(Errno::ESRCH))
 }
 
 /// UFFDIO_API: `{api, features, ioctls}`.

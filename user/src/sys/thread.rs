@@ -66,6 +66,19 @@ pub fn vfork(entry: extern "C" fn(usize), arg: usize) -> Result<Pid> {
     errno::check(unsafe { clone_to(flags, stack + STACK, 0, 0, 0, entry, arg) }).map(|pid| pid as Pid)
 }
 
+/// Calls `entry(arg)` in a child, a process of its own that has with it what `flags` says; with CLONE_VM it uses this
+/// process's memory, and has a stack of its own there. Returns the child's number. `tid` is where clone's options may write.
+///
+/// # Errors
+/// `EINVAL`: flags that do not go together. `ENOMEM`, `EAGAIN`.
+pub fn clone(flags: u32, tid: &AtomicU32, entry: extern "C" fn(usize), arg: usize) -> Result<Pid> {
+    let flags = (flags | linux::SIGCHLD) as usize;
+    let stack = memory::map(STACK, memory::READ_WRITE, memory::PRIVATE)?;
+    let word = tid.as_ptr() as usize;
+    // SAFETY: as above; what both use is atomic.
+    errno::check(unsafe { clone_to(flags, stack + STACK, word, 0, word, entry, arg) }).map(|pid| pid as Pid)
+}
+
 /// This thread's number.
 pub fn gettid() -> Pid {
     // SAFETY: no arguments. It cannot fail.

@@ -16,7 +16,7 @@ use crate::fs::file::{OpenFile, Target};
 use crate::fs::tree::CONSOLE;
 use crate::fs::tree::node::Node;
 use crate::fs::tree::place::Place;
-use crate::util::Ref;
+use crate::util::{Ref, Share};
 
 /// Descriptors are 0 to this, exclusive.
 pub const FD_LIMIT: usize = 1024;
@@ -35,16 +35,37 @@ pub struct Executed {
     pub arguments: Bytes,
 }
 
+/// Where a process is in the file system, and what it creates.
+#[derive(Clone)]
+struct Whereabouts {
+    /// The working directory; none: the root.
+    cwd: Option<Ref<Place>>,
+    /// Permission bits that files are created without.
+    umask: u32,
+}
+
+impl Default for Whereabouts {
+    fn default() -> Self {
+        Whereabouts { cwd: None, umask: FIRST_UMASK }
+    }
+}
+
+/// What of a process's files a child has in common with it, rather than its own copy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Common {
+    /// The descriptors (CLONE_FILES).
+    pub descriptors: bool,
+    /// The working directory and the umask (CLONE_FS).
+    pub whereabouts: bool,
+}
+
 /// Descriptors (0-based, below [`FD_LIMIT`]) and the open file descriptions they stand for.
 pub struct FdTable {
     /// As long as the highest descriptor ever used requires.
-    slots: Vec<Option<Slot>>,
-    /// The working directory; none: the root.
-    cwd: Option<Ref<Place>>,
+    slots: Share<Vec<Option<Slot>>>,
+    whereabouts: Share<Whereabouts>,
     /// What is executed; none before the first exec.
     program: Option<Ref<Executed>>,
-    /// Permission bits that files are created without.
-    umask: u32,
     /// What the process may have; none: [`Limits::FIRST`].
     limits: Option<Ref<Limits>>,
 }
@@ -61,7 +82,8 @@ impl Default for FdTable {
 impl FdTable {
     /// No descriptors, nothing allocated.
     pub const fn new() -> Self {
-        FdTable { slots: Vec::new(), cwd: None, program: None, umask: FIRST_UMASK, limits: None }
+        let whereabouts = Share::Own(Whereabouts { cwd: None, umask: FIRST_UMASK });
+        FdTable { slots: Share::Own(Vec::new()), whereabouts, program: None, limits: None }
     }
 
     /// Descriptors 0, 1 and 2 on one description of the console, as PID 1 has them.
@@ -82,38 +104,65 @@ impl FdTable {
     ///
     /// # Errors
     /// `ENOMEM`.
+    #[inline]
     pub fn fork(&self) -> Result<Self> {
-        let mut slots = Vec::new();
-        slots.try_reserve_exact(self.slots.len())?;
-        slots.extend(self.slots.iter().cloned());
         Ok(FdTable {
-            slots,
-            cwd: self.cwd.clone(),
+            slots: Share::Own(self.slots.with(copy)?),
+            whereabouts: Share::Own(self.whereabouts.with(Whereabouts::clone)),
             program: self.program.clone(),
-            umask: self.umask,
             limits: self.limits.clone(),
         })
+    }
+
+    /// As [`FdTable::fork`], with what is to be `common` for both to use and to change.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn fork_sharing(&mut self, common: Common) -> Result<Self> {
+        let mut child = match common.descriptors {
+            true => FdTable { slots: self.slots.share()?, limits: self.limits.clone(), ..FdTable::new() },
+            false => self.fork()?,
+        };
+        child.whereabouts = match common.whereabouts {
+            true => self.whereabouts.share()?,
+            false => Share::Own(self.whereabouts.with(Whereabouts::clone)),
+        };
+        child.program = self.program.clone();
+        Ok(child)
+    }
+
+    /// From here on the descriptors are nobody else's. Returns a table to be dropped, as what the other methods return.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn unshare(&mut self) -> Result<FdTable> {
+        let mut before = FdTable::new();
+        if self.slots.is_shared() {
+            let own = Share::Own(self.slots.with(copy)?);
+            before.slots = core::mem::replace(&mut self.slots, own);
+        }
+        Ok(before)
     }
 
     /// Closes one of the descriptors that do not survive an exec; returns what it stood for, `None` when all are closed.
     pub fn close_on_exec(&mut self) -> Option<Ref<OpenFile>> {
         let marked = |slot: &&mut Option<Slot>| slot.as_ref().is_some_and(|slot| slot.close_on_exec);
-        self.slots.iter_mut().find(marked)?.take().map(|slot| slot.file)
+        self.slots.with_mut(|slots| slots.iter_mut().find(marked)?.take().map(|slot| slot.file))
     }
 
     /// The lowest descriptor in use from `from` on.
     pub fn next(&self, from: usize) -> Option<usize> {
-        (from..self.slots.len()).find(|fd| self.slots[*fd].is_some())
+        self.slots.with(|slots| (from..slots.len()).find(|fd| slots[*fd].is_some()))
     }
 
     /// The working directory; none: the root.
-    pub fn cwd(&self) -> Option<&Ref<Place>> {
-        self.cwd.as_ref()
+    pub fn cwd(&self) -> Option<Ref<Place>> {
+        self.whereabouts.with(|whereabouts| whereabouts.cwd.clone())
     }
 
     /// Changes the working directory; returns the one before.
     pub fn set_cwd(&mut self, dir: Ref<Place>) -> Option<Ref<Place>> {
-        self.cwd.replace(dir)
+        self.whereabouts.with_mut(|whereabouts| whereabouts.cwd.replace(dir))
     }
 
     /// What is executed.
@@ -128,12 +177,12 @@ impl FdTable {
 
     /// Permission bits that files are created without.
     pub fn umask(&self) -> u32 {
-        self.umask
+        self.whereabouts.with(|whereabouts| whereabouts.umask)
     }
 
     /// Changes the umask; returns the one before.
     pub fn set_umask(&mut self, umask: u32) -> u32 {
-        core::mem::replace(&mut self.umask, umask & 0o777)
+        self.whereabouts.with_mut(|whereabouts| core::mem::replace(&mut whereabouts.umask, umask & 0o777))
     }
 
     /// What the process may have.
@@ -165,9 +214,9 @@ impl FdTable {
         }
     }
 
-    /// What a descriptor stands for, without keeping it open.
-    pub fn peek(&self, fd: usize) -> Option<&OpenFile> {
-        Some(&self.slots.get(fd)?.as_ref()?.file)
+    /// What `f` finds in what a descriptor stands for, which is not kept open for that.
+    pub fn peek<T>(&self, fd: usize, f: impl FnOnce(&OpenFile) -> T) -> Option<T> {
+        self.slot(fd, |slot| f(&slot.file)).ok()
     }
 
     /// What a descriptor stands for.
@@ -175,7 +224,7 @@ impl FdTable {
     /// # Errors
     /// `EBADF`.
     pub fn get(&self, fd: usize) -> Result<Ref<OpenFile>> {
-        Ok(self.slot(fd)?.file.clone())
+        self.slot(fd, |slot| slot.file.clone())
     }
 
     /// The lowest free descriptor from `from` on.
@@ -183,8 +232,10 @@ impl FdTable {
     /// # Errors
     /// `EMFILE`: none is free.
     pub fn lowest_free(&self, from: usize) -> Result<usize> {
-        let is_free = |fd: &usize| self.slots.get(*fd).is_none_or(|slot| slot.is_none());
-        (from..self.limit()).find(is_free).ok_or(Errno::EMFILE)
+        self.slots.with(|slots| {
+            let is_free = |fd: &usize| slots.get(*fd).is_none_or(|slot| slot.is_none());
+            (from..self.limit()).find(is_free).ok_or(Errno::EMFILE)
+        })
     }
 
     /// Gives a description the lowest free descriptor from `from` on.
@@ -210,12 +261,14 @@ impl FdTable {
         if fd >= FD_LIMIT {
             return Err(Errno::EBADF);
         }
-        if fd >= self.slots.len() {
-            self.slots.try_reserve(fd + 1 - self.slots.len())?;
-            self.slots.resize_with(fd + 1, || None);
-        }
-        let old = self.slots[fd].replace(Slot { file, close_on_exec });
-        Ok(old.map(|slot| slot.file))
+        self.slots.with_mut(|slots| {
+            if fd >= slots.len() {
+                slots.try_reserve(fd + 1 - slots.len())?;
+                slots.resize_with(fd + 1, || None);
+            }
+            let old = slots[fd].replace(Slot { file, close_on_exec });
+            Ok(old.map(|slot| slot.file))
+        })
     }
 
     /// Frees a descriptor; returns what it stood for.
@@ -223,7 +276,7 @@ impl FdTable {
     /// # Errors
     /// `EBADF`.
     pub fn close(&mut self, fd: usize) -> Result<Ref<OpenFile>> {
-        let slot = self.slots.get_mut(fd).and_then(Option::take);
+        let slot = self.slots.with_mut(|slots| slots.get_mut(fd).and_then(Option::take));
         slot.map(|slot| slot.file).ok_or(Errno::EBADF)
     }
 
@@ -232,7 +285,7 @@ impl FdTable {
     /// # Errors
     /// `EBADF`.
     pub fn is_close_on_exec(&self, fd: usize) -> Result<bool> {
-        Ok(self.slot(fd)?.close_on_exec)
+        self.slot(fd, |slot| slot.close_on_exec)
     }
 
     /// Sets whether a descriptor is closed by an exec.
@@ -240,14 +293,25 @@ impl FdTable {
     /// # Errors
     /// `EBADF`.
     pub fn set_close_on_exec(&mut self, fd: usize, close_on_exec: bool) -> Result<()> {
-        let slot = self.slots.get_mut(fd).and_then(Option::as_mut).ok_or(Errno::EBADF)?;
-        slot.close_on_exec = close_on_exec;
-        Ok(())
+        self.slots.with_mut(|slots| {
+            let slot = slots.get_mut(fd).and_then(Option::as_mut).ok_or(Errno::EBADF)?;
+            slot.close_on_exec = close_on_exec;
+            Ok(())
+        })
     }
 
-    fn slot(&self, fd: usize) -> Result<&Slot> {
-        self.slots.get(fd).and_then(Option::as_ref).ok_or(Errno::EBADF)
+    fn slot<T>(&self, fd: usize, f: impl FnOnce(&Slot) -> T) -> Result<T> {
+        self.slots.with(|slots| slots.get(fd).and_then(Option::as_ref).map(f)).ok_or(Errno::EBADF)
     }
+}
+
+/// The same descriptors once more.
+#[inline]
+fn copy(slots: &Vec<Option<Slot>>) -> Result<Vec<Option<Slot>>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(slots.len())?;
+    copy.extend(slots.iter().cloned());
+    Ok(copy)
 }
 
 #[cfg(test)]
@@ -304,6 +368,41 @@ mod tests {
         drop(core::mem::take(&mut parent));
         assert_eq!(parent.get(1).err(), Some(Errno::EBADF));
         assert!(child.get(1).is_ok());
+    }
+
+    #[test]
+    fn what_is_common_is_so_until_an_exec() {
+        let mut table = FdTable::with_console().unwrap();
+        let file = table.get(0).unwrap();
+        let all = Common { descriptors: true, whereabouts: true };
+        let mut child = table.fork_sharing(all).unwrap();
+        assert_eq!(child.insert(file.clone(), true, 0), Ok(3));
+        drop(table.close(0).unwrap());
+        assert!(child.get(0).is_err() && table.is_close_on_exec(3) == Ok(true));
+        assert_eq!((child.set_umask(0o077), table.umask()), (FIRST_UMASK, 0o077));
+
+        drop(child.unshare().unwrap());
+        while child.close_on_exec().is_some() {}
+        assert!(table.get(3).is_ok() && child.get(3).is_err());
+        child.set_umask(0o7);
+        assert_eq!(table.umask(), 0o7, "an exec leaves the working directory common");
+        let references = Ref::count(&file);
+        drop(child);
+        assert_eq!(Ref::count(&file), references - 2, "descriptors 1 and 2 were its own");
+        drop(table.unshare().unwrap());
+        assert!(table.get(3).is_ok(), "they were nobody else's any more");
+    }
+
+    #[test]
+    fn one_may_be_common_without_the_other() {
+        let mut table = FdTable::with_console().unwrap();
+        let mut files = table.fork_sharing(Common { descriptors: true, whereabouts: false }).unwrap();
+        let mut place = table.fork_sharing(Common { descriptors: false, whereabouts: true }).unwrap();
+        table.set_umask(1);
+        drop(table.close(2).unwrap());
+        assert_eq!((files.umask(), files.get(2).is_ok()), (FIRST_UMASK, false));
+        assert_eq!((place.umask(), place.get(2).is_ok()), (1, true));
+        assert_eq!((files.set_umask(2), place.set_umask(3), table.umask()), (FIRST_UMASK, 1, 3));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use linux_raw_sys::general as raw;
 
 use super::{Default, MAX, SIGCHLD, UNSTOPPABLE, bit, default_of};
 use crate::errno::Result;
+use crate::util::Share;
 
 /// `sa_handler`: the default.
 pub const SIG_DFL: u64 = 0;
@@ -63,21 +64,22 @@ impl Action {
 }
 
 /// What a process has signals do.
-#[derive(Default)]
 pub struct Actions {
-    /// Signals with something other than the default. In no order.
-    said: Vec<(u32, Action)>,
+    /// Signals with something other than the default, in no order. Shared by processes that were cloned so.
+    said: Share<Vec<(u32, Action)>>,
 }
 
 impl Actions {
     /// All signals do what they do by default.
     pub const fn new() -> Self {
-        Actions { said: Vec::new() }
+        Actions { said: Share::Own(Vec::new()) }
     }
 
     /// What `signal` does.
     pub fn get(&self, signal: u32) -> Action {
-        self.said.iter().find(|(of, _)| *of == signal).map_or(Action::default(), |(_, action)| *action)
+        let find =
+            |said: &Vec<(u32, Action)>| said.iter().find(|(of, _)| *of == signal).map(|(_, action)| *action);
+        self.said.with(find).unwrap_or_default()
     }
 
     /// Says what `signal` does.
@@ -86,21 +88,23 @@ impl Actions {
     /// `ENOMEM`; it does what it did then.
     pub fn set(&mut self, signal: u32, action: Action) -> Result<()> {
         debug_assert!((1..=MAX).contains(&signal));
-        match self.said.iter().position(|(of, _)| *of == signal) {
-            Some(at) if action == Action::default() => _ = self.said.swap_remove(at),
-            Some(at) => self.said[at].1 = action,
-            None if action == Action::default() => {}
-            None => {
-                self.said.try_reserve(1)?;
-                self.said.push((signal, action));
+        self.said.with_mut(|said| {
+            match said.iter().position(|(of, _)| *of == signal) {
+                Some(at) if action == Action::default() => _ = said.swap_remove(at),
+                Some(at) => said[at].1 = action,
+                None if action == Action::default() => {}
+                None => {
+                    said.try_reserve(1)?;
+                    said.push((signal, action));
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Returns `signal` to its default, which takes no memory.
     pub fn reset(&mut self, signal: u32) {
-        self.said.retain(|(of, _)| *of != signal);
+        self.said.with_mut(|said| said.retain(|(of, _)| *of != signal));
     }
 
     /// The same for a child.
@@ -109,21 +113,44 @@ impl Actions {
     /// `ENOMEM`.
     #[inline]
     pub fn fork(&self) -> Result<Self> {
-        let mut said = Vec::new();
-        if !self.said.is_empty() {
-            said.try_reserve_exact(self.said.len())?;
-            said.extend_from_slice(&self.said);
+        let mut copy = Vec::new();
+        self.said.with(|said| -> Result<()> {
+            if !said.is_empty() {
+                copy.try_reserve_exact(said.len())?;
+                copy.extend_from_slice(said);
+            }
+            Ok(())
+        })?;
+        Ok(Actions { said: Share::Own(copy) })
+    }
+
+    /// The very same for a child: what one of the two says goes for both.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn share(&mut self) -> Result<Self> {
+        Ok(Actions { said: self.said.share()? })
+    }
+
+    /// From here on nobody else has a say.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn unshare(&mut self) -> Result<()> {
+        if self.said.is_shared() {
+            *self = self.fork()?;
         }
-        Ok(Actions { said })
+        Ok(())
     }
 
     /// A new program has no handlers; what was ignored stays ignored (execve(2)).
     pub fn forget_handlers(&mut self) {
-        self.said.retain_mut(|(_, action)| {
+        let ignored = |(_, action): &mut (u32, Action)| {
             let ignored = action.handler == SIG_IGN;
             *action = Action { handler: SIG_IGN, ..Action::default() };
             ignored
-        });
+        };
+        self.said.with_mut(|said| said.retain_mut(ignored));
     }
 
     /// Whether children leave no zombies: SIGCHLD ignored, or asked for by SA_NOCLDWAIT (POSIX: _exit()).
@@ -157,7 +184,7 @@ mod tests {
         assert_eq!(actions.get(SIGINT).mask, 4);
         actions.set(SIGINT, Action::default()).unwrap();
         actions.reset(SIGSEGV);
-        assert!(actions.said.is_empty());
+        assert!(actions.said.with(Vec::is_empty));
     }
 
     #[test]
@@ -170,6 +197,21 @@ mod tests {
         child.forget_handlers();
         assert_eq!(child.get(SIGINT), Action::default());
         assert_eq!(child.get(SIGSEGV), IGNORE);
+    }
+
+    #[test]
+    fn who_shares_hears_what_the_other_says_until_it_executes_a_program() {
+        let mut actions = Actions::new();
+        actions.set(SIGINT, HANDLER).unwrap();
+        let mut child = actions.share().unwrap();
+        child.set(SIGSEGV, IGNORE).unwrap();
+        assert_eq!(actions.get(SIGSEGV), IGNORE);
+        child.unshare().unwrap();
+        child.forget_handlers();
+        assert_eq!((child.get(SIGINT), child.get(SIGSEGV)), (Action::default(), IGNORE));
+        assert_eq!(actions.get(SIGINT), HANDLER);
+        actions.unshare().unwrap();
+        assert_eq!(actions.get(SIGINT), HANDLER);
     }
 
     #[test]

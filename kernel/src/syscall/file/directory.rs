@@ -74,7 +74,7 @@ fn go_to(place: Place) -> Result<usize> {
 /// # Errors
 /// `ERANGE`: does not fit; `ENOENT`: it was removed; `EFAULT`; `ENOMEM`.
 pub fn getcwd(args: &[u64; 6]) -> Result<usize> {
-    let cwd = current_files().lock().cwd().cloned();
+    let cwd = current_files().lock().cwd();
     let node = cwd.as_ref().map_or(Node::ROOT, |place| place.node());
     let mut path = Text::new();
     {

@@ -33,7 +33,7 @@ impl Start {
             return Ok(Start(Keep::Root));
         }
         if dirfd as i32 == linux::AT_FDCWD {
-            return Ok(Start(current_files().lock().cwd().map_or(Keep::Root, |cwd| Keep::Cwd(cwd.clone()))));
+            return Ok(Start(current_files().lock().cwd().map_or(Keep::Root, Keep::Cwd)));
         }
         let file = file(dirfd)?;
         let node = file.node().ok_or(Errno::ENOTDIR)?;

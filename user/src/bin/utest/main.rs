@@ -8,6 +8,8 @@
 #[cfg(target_os = "none")]
 mod claims;
 #[cfg(target_os = "none")]
+mod clones;
+#[cfg(target_os = "none")]
 mod devices;
 #[cfg(target_os = "none")]
 mod events;
@@ -101,6 +103,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         processes::TESTS,
         signals::TESTS,
         threads::TESTS,
+        clones::TESTS,
         terminal::TESTS,
         registers::TESTS,
         exec::TESTS,

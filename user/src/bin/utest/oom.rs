@@ -21,6 +21,7 @@ pub const TESTS: &[Test] = &[
     ("not who asks last ends, but who has most", |_| on_pleat(the_largest_ends)),
     ("oom_score_adj says who ends first, and who never", |_| on_pleat(adjusted)),
     ("who borrows memory and ends holds up nobody", |_| on_pleat(borrower_ends)),
+    ("who shares memory with the one that is chosen ends with it", |_| on_pleat(sharers_end)),
     ("oom_score_adj is a number in range", scores),
 ];
 
@@ -80,6 +81,32 @@ fn hog(pages: usize, adj: &'static [u8]) -> Result<Pid, Trouble> {
     file::close(pipe.write)?;
     check_eq!(taken, Ok(1));
     Ok(child)
+}
+
+/// A process that shares its memory with one that sleeps: both are gone when memory is needed, and then there is some.
+fn sharers_end() -> Outcome {
+    extern "C" fn sleep(_: usize) {
+        let _ = time::sleep_ns(60_000_000_000);
+    }
+    let free = free_pages()?;
+    let (ready, alive) = (file::pipe(0)?, file::pipe(0)?);
+    let largest = process::spawn(|| {
+        let word = AtomicU32::new(0);
+        let flags = linux_raw_sys::general::CLONE_VM;
+        let taken = take(free / 8 * 5).is_ok() && thread::clone(flags, &word, sleep, 0).is_ok();
+        if !taken || file::write(ready.write, b"x").is_err() {
+            return 1;
+        }
+        sleep(0);
+        2
+    })?;
+    check_eq!(file::read(ready.read, &mut [0]), Ok(1));
+    file::close(alive.write)?;
+    let asks = process::spawn(|| i32::from(take(free / 2).is_err()))?;
+    check_eq!(process::wait(asks)?.exited(), Some(0));
+    check_eq!(process::wait(largest)?.signalled(), Some(SIGKILL));
+    check_eq!(file::read(alive.read, &mut [0]), Ok(0));
+    Ok(())
 }
 
 fn the_largest_ends() -> Outcome {
