@@ -47,7 +47,7 @@ struct Building(Space);
 impl Building {
     /// Gives it to the process and takes what that has.
     fn change_places(&mut self, process: &Process) {
-        let built = self.0.replace(Share::Own(None));
+        let built = self.0.replace(Share::new(None));
         self.0.replace(process.mm.replace(built)); // there was none
     }
 }

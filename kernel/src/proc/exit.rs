@@ -64,8 +64,7 @@ pub(super) fn thread_exit(status: u32) -> ! {
 /// Tells whoever waits at the thread's address for its end. Without anybody who shares the memory there is no need.
 pub(super) fn clear_tid(me: &Process) {
     let addr = me.clear_child_tid.take();
-    let shared = me.task.group().live.load(SeqCst) > 1 || me.shares_space();
-    if addr != 0 && shared {
+    if addr != 0 && (me.task.group().live.load(SeqCst) > 1 || me.shares_space()) {
         me.task.request(WORK_ENDING);
         // Linux ignores a bad address as well (kernel/fork.c, mm_release).
         let _ = crate::arch::uaccess::copy_to_user(addr, &0u32.to_ne_bytes());

@@ -28,17 +28,13 @@ pub(crate) fn clone(frame: &TrapFrame, request: &Request) -> Result<Pid> {
     let me = sched::current();
     let room = Room::alloc()?;
     let stack = KernelStack::alloc()?;
-    let mut group = match request.thread {
+    let group = match request.thread {
         true => Start::FIRST,
-        false => me.task.group().for_child(request.exit_signal, request.handlers)?,
+        false => me.task.group().for_child(request.exit_signal),
     };
-    if request.forget_handlers {
-        group.actions.forget_handlers();
-    }
     let files = match request.thread {
         true => FdTable::new(),
-        false if request.files == Common::default() => me.leader().files.lock().fork()?,
-        false => me.leader().files.lock().fork_sharing(request.files)?,
+        false => me.leader().files.lock().fork()?,
     };
     let borrows = request.thread || request.vfork;
     let memory = match me.memory.get() {
@@ -71,7 +67,19 @@ pub(crate) fn clone(frame: &TrapFrame, request: &Request) -> Result<Pid> {
     }
     let child = room.fill(parts, child_start, 0);
     // SAFETY: just made, and nobody else knows of it.
-    let copied = copy_memory(me, unsafe { &mut (*child.as_ptr()).mm }, request);
+    let mut copied = copy_memory(me, unsafe { &mut (*child.as_ptr()).mm }, request);
+    if !request.thread {
+        // SAFETY: as above.
+        let actions = unsafe { (*child.as_ptr()).task.group.actions.get_mut() };
+        copied = copied.and_then(|()| me.task.group().actions.lock().fork_into(actions));
+        if request.forget_handlers {
+            actions.forget_handlers();
+        }
+    }
+    if request.handlers || request.files != Common::default() {
+        // SAFETY: as above.
+        copied = copied.and_then(|()| share(me, request, unsafe { child.as_ref() }));
+    }
     // SAFETY: as above.
     let task = unsafe { child.as_ref() }.task_ref();
     let group = me.task.group();
@@ -98,6 +106,19 @@ pub(crate) fn clone(frame: &TrapFrame, request: &Request) -> Result<Pid> {
     Ok(pid)
 }
 
+/// Replaces copies by what a child, a process of its own, is to have in common with the current one.
+#[cold]
+#[inline(never)]
+fn share(me: &Process, request: &Request, child: &Process) -> Result<()> {
+    if request.handlers {
+        *child.task.group.actions.lock() = me.task.group().actions.lock().share()?;
+    }
+    let shared = me.leader().files.lock().fork_sharing(request.files)?;
+    let copy = core::mem::replace(&mut *child.files.lock(), shared);
+    drop(copy); // while nothing is locked
+    Ok(())
+}
+
 /// Gives a child that does not borrow the current process's memory a share of it, or a copy made where it is to stay.
 ///
 /// # Errors
@@ -108,7 +129,7 @@ fn copy_memory(me: &Process, to: &mut Space, request: &Request) -> Result<()> {
         None => return Err(Errno::EINVAL),
         Some(_) if request.thread || request.vfork => return Ok(()),
         Some(_) if request.memory => {}
-        Some(mm) => return mm.fork_into(crate::mm(), &mut to.lock()),
+        Some(mm) => return to.own_mut().map_or(Err(Errno::EINVAL), |to| mm.fork_into(crate::mm(), to)),
     }
     to.replace(me.space().share()?); // there was none
     Ok(())

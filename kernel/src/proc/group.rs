@@ -97,8 +97,6 @@ unsafe impl Send for Group {}
 
 /// What a process begins with of all that. A [`Group`] is large, and so made where it stays; this is what that takes.
 pub(super) struct Start {
-    /// What signals do.
-    pub actions: Actions,
     /// The process group.
     pub pgid: Pid,
     /// The session.
@@ -111,8 +109,7 @@ pub(super) struct Start {
 
 impl Start {
     /// The first process's: no group, no session. Nobody hears of its end.
-    pub const FIRST: Start =
-        Start { actions: Actions::new(), pgid: Pid::NONE, sid: Pid::NONE, exit_signal: 0, oom_score_adj: 0 };
+    pub const FIRST: Start = Start { pgid: Pid::NONE, sid: Pid::NONE, exit_signal: 0, oom_score_adj: 0 };
 }
 
 impl Group {
@@ -122,18 +119,11 @@ impl Group {
         Group::begin(Start::FIRST)
     }
 
-    /// What the child of a process starts with; with `shares_actions` they have what signals do in common.
-    ///
-    /// # Errors
-    /// `ENOMEM`.
+    /// What the child of a process starts with; what signals do is said later.
     #[inline]
-    pub fn for_child(&self, exit_signal: u32, shares_actions: bool) -> Result<Start> {
-        let actions = match shares_actions {
-            true => self.actions.lock().share()?,
-            false => self.actions.lock().fork()?,
-        };
+    pub fn for_child(&self, exit_signal: u32) -> Start {
         let oom_score_adj = self.oom_score_adj.load(Relaxed);
-        Ok(Start { actions, pgid: self.pgid.get(), sid: self.sid.get(), exit_signal, oom_score_adj })
+        Start { pgid: self.pgid.get(), sid: self.sid.get(), exit_signal, oom_score_adj }
     }
 
     /// Has a new process's group watched as this one is, as far as that is inherited. Nobody else knows of it yet.
@@ -151,9 +141,9 @@ impl Group {
     /// A process's that begins like this, with one thread.
     #[inline(always)]
     pub fn begin(start: Start) -> Self {
-        let Start { actions, pgid, sid, exit_signal, oom_score_adj } = start;
+        let Start { pgid, sid, exit_signal, oom_score_adj } = start;
         Group {
-            actions: spin::Mutex::new(actions),
+            actions: spin::Mutex::new(Actions::new()),
             pending: spin::Mutex::new(Pending::new()),
             threads: UnsafeCell::new(List::new()),
             live: AtomicU32::new(1),
@@ -209,14 +199,14 @@ mod tests {
         group.end_with(9);
         group.end_with(0x100);
         assert_eq!(group.ending(), Some(9));
-        assert_eq!(Group::begin(group.for_child(SIGCHLD, false).unwrap()).ending(), None);
+        assert_eq!(Group::begin(group.for_child(SIGCHLD)).ending(), None);
     }
 
     #[test]
     fn children_are_as_likely_to_be_chosen_as_their_parent() {
         let group = Group::new();
         group.oom_score_adj.store(-1000, Relaxed);
-        assert_eq!(group.for_child(SIGCHLD, false).unwrap().oom_score_adj, -1000);
+        assert_eq!(group.for_child(SIGCHLD).oom_score_adj, -1000);
     }
 
     #[test]

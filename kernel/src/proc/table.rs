@@ -331,7 +331,7 @@ mod tests {
     use super::*;
 
     fn spawn(table: &mut Table, parent: Option<TaskRef>) -> TaskRef {
-        let group = parent.map_or(Start::FIRST, |parent| parent.group.for_child(SIGCHLD, false).unwrap());
+        let group = parent.map_or(Start::FIRST, |parent| parent.group.for_child(SIGCHLD));
         let task = TaskRef::leaked_with(Group::begin(group), None);
         // SAFETY: new, and alive for ever.
         unsafe { table.insert(task, parent) }.unwrap();

@@ -327,7 +327,7 @@ mod tests {
     }
 
     fn spawn(table: &mut Table, parent: Option<TaskRef>) -> TaskRef {
-        let start = parent.map_or(Start::FIRST, |parent| parent.group.for_child(SIGCHLD, false).unwrap());
+        let start = parent.map_or(Start::FIRST, |parent| parent.group.for_child(SIGCHLD));
         let task = TaskRef::leaked_with(Group::begin(start), None);
         // SAFETY: new, and alive for ever.
         unsafe { table.insert(task, parent) }.unwrap();

@@ -17,47 +17,60 @@ use super::Ref;
 use crate::errno::Result;
 
 /// A value, one's own or shared; see the module's text.
-pub enum Share<T> {
-    /// Nobody else has it.
-    Own(T),
-    /// Others have it or had it.
-    Common(Ref<Mutex<T>>),
+pub struct Share<T> {
+    /// The value, if it is not `common`: then nothing.
+    own: T,
+    common: Option<Ref<Mutex<T>>>,
 }
 
 impl<T> Share<T> {
+    /// A value that nobody else has.
+    #[inline(always)]
+    pub const fn new(own: T) -> Self {
+        Share { own, common: None }
+    }
+
     /// What `f` finds in the value.
-    #[inline]
+    #[inline(always)]
     pub fn with<R>(&self, f: impl FnOnce(&T) -> R) -> R {
-        match self {
-            Share::Own(value) => f(value),
-            Share::Common(common) => f(&common.lock()),
-        }
+        let locked;
+        f(match &self.common {
+            None => &self.own,
+            Some(common) => {
+                locked = common.lock();
+                &locked
+            }
+        })
     }
 
     /// As above; `f` may change it, for all who have it.
-    #[inline]
+    #[inline(always)]
     pub fn with_mut<R>(&mut self, f: impl FnOnce(&mut T) -> R) -> R {
-        match self {
-            Share::Own(value) => f(value),
-            Share::Common(common) => f(&mut common.lock()),
-        }
+        let mut locked;
+        f(match &self.common {
+            None => &mut self.own,
+            Some(common) => {
+                locked = common.lock();
+                &mut locked
+            }
+        })
     }
 
     /// Whether anybody else has it.
     pub fn is_shared(&self) -> bool {
-        matches!(self, Share::Common(common) if !Ref::is_unique(common))
+        self.common.as_ref().is_some_and(|common| !Ref::is_unique(common))
     }
 
     /// Whether the two are one value.
     pub fn is_same(&self, other: &Self) -> bool {
-        matches!((self, other), (Share::Common(a), Share::Common(b)) if Ref::ptr_eq(a, b))
+        matches!((&self.common, &other.common), (Some(a), Some(b)) if Ref::ptr_eq(a, b))
     }
 
     /// Gives up this share. Returns the value if nobody else has it.
     pub fn into_inner(self) -> Option<T> {
-        match self {
-            Share::Own(value) => Some(value),
-            Share::Common(common) => Ref::into_inner(common).map(Mutex::into_inner),
+        match self.common {
+            None => Some(self.own),
+            Some(common) => Ref::into_inner(common).map(Mutex::into_inner),
         }
     }
 }
@@ -67,17 +80,19 @@ impl<T: Default> Share<T> {
     ///
     /// # Errors
     /// `ENOMEM`; it stays what it was.
+    #[cold]
+    #[inline(never)]
     pub fn share(&mut self) -> Result<Self> {
-        let common = match self {
-            Share::Common(common) => common.clone(),
-            Share::Own(value) => {
+        let common = match &self.common {
+            Some(common) => common.clone(),
+            None => {
                 let common = Ref::try_new(Mutex::new(T::default()))?;
-                swap(&mut *common.lock(), value);
+                swap(&mut *common.lock(), &mut self.own);
+                self.common = Some(common.clone());
                 common
             }
         };
-        *self = Share::Common(common.clone());
-        Ok(Share::Common(common))
+        Ok(Share { own: T::default(), common: Some(common) })
     }
 }
 
@@ -87,16 +102,16 @@ pub struct ShareLock<T>(Mutex<Share<T>>);
 impl<T> ShareLock<T> {
     /// A lock around what is one's own.
     pub const fn new(value: T) -> Self {
-        ShareLock(Mutex::new(Share::Own(value)))
+        ShareLock(Mutex::new(Share::new(value)))
     }
 
     /// Locks it for all who have it.
     #[inline]
     pub fn lock(&self) -> Guard<'_, T> {
         let mut share = self.0.lock();
-        let value = match &mut *share {
-            Share::Own(value) => NonNull::from(value),
-            Share::Common(common) => NonNull::from(MutexGuard::leak(common.lock())), // unlocked with the guard
+        let value = match &share.common {
+            None => NonNull::from(&mut share.own),
+            Some(common) => NonNull::from(MutexGuard::leak(common.lock())), // unlocked with the guard
         };
         Guard { share, value }
     }
@@ -104,6 +119,23 @@ impl<T> ShareLock<T> {
     /// Whether anybody else has it.
     pub fn is_shared(&self) -> bool {
         self.0.lock().is_shared()
+    }
+
+    /// Locks it unless somebody has it locked.
+    pub fn try_lock(&self) -> Option<Guard<'_, T>> {
+        let mut share = self.0.try_lock()?;
+        let value = match &share.common {
+            None => NonNull::from(&mut share.own),
+            Some(common) => NonNull::from(MutexGuard::leak(common.try_lock()?)),
+        };
+        Some(Guard { share, value })
+    }
+
+    /// The value, if it has not been shared.
+    #[inline]
+    pub fn own_mut(&mut self) -> Option<&mut T> {
+        let share = self.0.get_mut();
+        share.common.is_none().then_some(&mut share.own)
     }
 
     /// Another share in the place of this one, which is returned.
@@ -123,23 +155,18 @@ impl<T: Default> ShareLock<T> {
 
     /// Whether the two are locks around one value. One is locked after the other.
     pub fn is_same_as(&self, other: &Self) -> bool {
-        let common = match &*other.0.lock() {
-            Share::Common(common) => Share::Common(common.clone()),
-            Share::Own(_) => return core::ptr::eq(self, other),
-        };
-        self.0.lock().is_same(&common)
+        let Some(common) = other.0.lock().common.clone() else { return core::ptr::eq(self, other) };
+        let share = self.0.lock();
+        share.common.as_ref().is_some_and(|own| Ref::ptr_eq(own, &common))
     }
 
     /// Gives up the value; `f` ends it if nobody else has it.
     pub fn leave(&self, f: impl FnOnce(&mut T)) {
         let mut share = self.0.lock();
-        if let Share::Own(value) = &mut *share {
-            return f(value);
-        }
-        let common = replace(&mut *share, Share::Own(T::default()));
+        let Some(common) = share.common.take() else { return f(&mut share.own) };
         drop(share);
-        if let Some(mut value) = common.into_inner() {
-            f(&mut value);
+        if let Some(value) = Ref::into_inner(common) {
+            f(&mut value.into_inner());
         }
     }
 }
@@ -172,7 +199,7 @@ impl<T> DerefMut for Guard<'_, T> {
 impl<T> Drop for Guard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if let Share::Common(common) = &*self.share {
+        if let Some(common) = &self.share.common {
             // SAFETY: this guard has locked it, and is used no more.
             unsafe { common.force_unlock() };
         }
@@ -185,7 +212,7 @@ mod tests {
 
     #[test]
     fn what_is_shared_is_one_value() {
-        let mut first = Share::Own(vec![1]);
+        let mut first = Share::new(vec![1]);
         assert!(!first.is_shared());
         let mut second = first.share().unwrap();
         let third = second.share().unwrap();
@@ -200,23 +227,26 @@ mod tests {
 
     #[test]
     fn one_s_own_is_the_same_as_nobody_s() {
-        let own = Share::Own(1);
-        assert!(!own.is_same(&Share::Own(1)) && own.into_inner() == Some(1));
+        let own = Share::new(1);
+        assert!(!own.is_same(&Share::new(1)) && own.into_inner() == Some(1));
     }
 
     #[test]
     fn a_lock_is_one_for_all_who_share() {
-        let first = ShareLock::new(1);
+        let mut first = ShareLock::new(0);
+        assert_eq!(first.own_mut().map(|value| *value += 1), Some(()));
         *first.lock() += 1;
         let second = ShareLock::new(0);
-        assert!(matches!(second.replace(first.share().unwrap()), Share::Own(0)));
+        assert!(second.replace(first.share().unwrap()).into_inner() == Some(0));
         *second.lock() += 1;
-        assert_eq!(*first.lock(), 3);
+        assert_eq!((first.own_mut(), *first.lock()), (None, 3));
         let guard = first.lock();
-        let Share::Common(common) = &*second.0.lock() else { panic!("it was shared") };
+        let common = second.0.lock().common.clone().unwrap();
         assert!(common.try_lock().is_none(), "whoever has it locked, nobody else has");
+        assert!(first.try_lock().is_none() && second.try_lock().is_none());
         drop(guard);
-        assert!(common.try_lock().is_some());
+        assert_eq!(second.try_lock().as_deref(), Some(&3));
+        assert!(common.try_lock().is_some() && first.try_lock().is_some());
     }
 
     #[test]

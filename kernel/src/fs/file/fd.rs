@@ -82,8 +82,8 @@ impl Default for FdTable {
 impl FdTable {
     /// No descriptors, nothing allocated.
     pub const fn new() -> Self {
-        let whereabouts = Share::Own(Whereabouts { cwd: None, umask: FIRST_UMASK });
-        FdTable { slots: Share::Own(Vec::new()), whereabouts, program: None, limits: None }
+        let whereabouts = Share::new(Whereabouts { cwd: None, umask: FIRST_UMASK });
+        FdTable { slots: Share::new(Vec::new()), whereabouts, program: None, limits: None }
     }
 
     /// Descriptors 0, 1 and 2 on one description of the console, as PID 1 has them.
@@ -104,11 +104,11 @@ impl FdTable {
     ///
     /// # Errors
     /// `ENOMEM`.
-    #[inline]
+    #[inline(always)] // one caller
     pub fn fork(&self) -> Result<Self> {
         Ok(FdTable {
-            slots: Share::Own(self.slots.with(copy)?),
-            whereabouts: Share::Own(self.whereabouts.with(Whereabouts::clone)),
+            slots: Share::new(self.slots.with(|slots| copy(slots))?),
+            whereabouts: Share::new(self.whereabouts.with(Whereabouts::clone)),
             program: self.program.clone(),
             limits: self.limits.clone(),
         })
@@ -119,16 +119,18 @@ impl FdTable {
     /// # Errors
     /// `ENOMEM`.
     pub fn fork_sharing(&mut self, common: Common) -> Result<Self> {
-        let mut child = match common.descriptors {
-            true => FdTable { slots: self.slots.share()?, limits: self.limits.clone(), ..FdTable::new() },
-            false => self.fork()?,
-        };
-        child.whereabouts = match common.whereabouts {
-            true => self.whereabouts.share()?,
-            false => Share::Own(self.whereabouts.with(Whereabouts::clone)),
-        };
-        child.program = self.program.clone();
-        Ok(child)
+        Ok(FdTable {
+            slots: match common.descriptors {
+                true => self.slots.share()?,
+                false => Share::new(self.copy_slots()?),
+            },
+            whereabouts: match common.whereabouts {
+                true => self.whereabouts.share()?,
+                false => Share::new(self.whereabouts.with(Whereabouts::clone)),
+            },
+            program: self.program.clone(),
+            limits: self.limits.clone(),
+        })
     }
 
     /// From here on the descriptors are nobody else's. Returns a table to be dropped, as what the other methods return.
@@ -138,10 +140,14 @@ impl FdTable {
     pub fn unshare(&mut self) -> Result<FdTable> {
         let mut before = FdTable::new();
         if self.slots.is_shared() {
-            let own = Share::Own(self.slots.with(copy)?);
+            let own = Share::new(self.copy_slots()?);
             before.slots = core::mem::replace(&mut self.slots, own);
         }
         Ok(before)
+    }
+
+    fn copy_slots(&self) -> Result<Vec<Option<Slot>>> {
+        self.slots.with(|slots| copy(slots))
     }
 
     /// Closes one of the descriptors that do not survive an exec; returns what it stood for, `None` when all are closed.
@@ -306,8 +312,8 @@ impl FdTable {
 }
 
 /// The same descriptors once more.
-#[inline]
-fn copy(slots: &Vec<Option<Slot>>) -> Result<Vec<Option<Slot>>> {
+#[inline(always)] // a good part of what fork costs
+fn copy(slots: &[Option<Slot>]) -> Result<Vec<Option<Slot>>> {
     let mut copy = Vec::new();
     copy.try_reserve_exact(slots.len())?;
     copy.extend(slots.iter().cloned());

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use linux_raw_sys::general as raw;
 
 use super::{Default, MAX, SIGCHLD, UNSTOPPABLE, bit, default_of};
-use crate::errno::Result;
+use crate::errno::{Errno, Result};
 use crate::util::Share;
 
 /// `sa_handler`: the default.
@@ -69,10 +69,16 @@ pub struct Actions {
     said: Share<Vec<(u32, Action)>>,
 }
 
+impl core::default::Default for Actions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Actions {
     /// All signals do what they do by default.
     pub const fn new() -> Self {
-        Actions { said: Share::Own(Vec::new()) }
+        Actions { said: Share::new(Vec::new()) }
     }
 
     /// What `signal` does.
@@ -107,21 +113,22 @@ impl Actions {
         self.said.with_mut(|said| said.retain(|(of, _)| *of != signal));
     }
 
-    /// The same for a child.
+    /// Says the same to a child, to which nothing has been said.
     ///
     /// # Errors
     /// `ENOMEM`.
     #[inline]
-    pub fn fork(&self) -> Result<Self> {
-        let mut copy = Vec::new();
-        self.said.with(|said| -> Result<()> {
+    pub fn fork_into(&self, child: &mut Actions) -> Result<()> {
+        self.said.with(|said| {
             if !said.is_empty() {
-                copy.try_reserve_exact(said.len())?;
-                copy.extend_from_slice(said);
+                child.said.with_mut(|copy| {
+                    copy.try_reserve_exact(said.len())?;
+                    copy.extend_from_slice(said);
+                    Ok::<(), Errno>(())
+                })?;
             }
             Ok(())
-        })?;
-        Ok(Actions { said: Share::Own(copy) })
+        })
     }
 
     /// The very same for a child: what one of the two says goes for both.
@@ -138,7 +145,9 @@ impl Actions {
     /// `ENOMEM`.
     pub fn unshare(&mut self) -> Result<()> {
         if self.said.is_shared() {
-            *self = self.fork()?;
+            let mut own = Actions::new();
+            self.fork_into(&mut own)?;
+            *self = own;
         }
         Ok(())
     }
@@ -192,7 +201,8 @@ mod tests {
         let mut actions = Actions::new();
         actions.set(SIGINT, HANDLER).unwrap();
         actions.set(SIGSEGV, Action { flags: SA_RESTART, ..IGNORE }).unwrap();
-        let mut child = actions.fork().unwrap();
+        let mut child = Actions::new();
+        actions.fork_into(&mut child).unwrap();
         assert_eq!(child.get(SIGINT), HANDLER);
         child.forget_handlers();
         assert_eq!(child.get(SIGINT), Action::default());
