@@ -239,7 +239,7 @@ mod tests {
         let second = ShareLock::new(0);
         assert!(second.replace(first.share().unwrap()).into_inner() == Some(0));
         *second.lock() += 1;
-        assert_eq!((first.own_mut(), *first.lock()), (None, 3));
+        assert_eq!((first.own_mut(), *second.lock()), (None, 3));
         let guard = first.lock();
         let common = second.0.lock().common.clone().unwrap();
         assert!(common.try_lock().is_none(), "whoever has it locked, nobody else has");
