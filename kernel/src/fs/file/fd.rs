@@ -119,6 +119,7 @@ impl FdTable {
     /// # Errors
     /// `ENOMEM`.
     pub fn fork_sharing(&mut self, common: Common) -> Result<Self> {
+        let (program, limits) = (self.program.clone(), self.limits.clone());
         Ok(FdTable {
             slots: match common.descriptors {
                 true => self.slots.share()?,
@@ -128,8 +129,8 @@ impl FdTable {
                 true => self.whereabouts.share()?,
                 false => Share::new(self.whereabouts.with(Whereabouts::clone)),
             },
-            program: self.program.clone(),
-            limits: self.limits.clone(),
+            program,
+            limits,
         })
     }
 
