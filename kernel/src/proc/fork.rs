@@ -8,6 +8,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::group::Start;
+use super::pidfd::{self, Announced};
 use super::process::{self, Parts, Process, Space};
 use super::request::Request;
 use super::room::Room;
@@ -23,7 +24,7 @@ use crate::mm::AddressSpace;
 /// Creates a process or a thread as `request` says; the EL0 registers of the current one are `frame`. Returns its number.
 ///
 /// # Errors
-/// `ENOMEM`: no memory for it. `EAGAIN`: too many. Nothing has changed then.
+/// `ENOMEM`: no memory for it. `EAGAIN`: too many. `EMFILE`, `EFAULT`: of its descriptor. Nothing has changed then.
 pub(crate) fn clone(frame: &TrapFrame, request: &Request) -> Result<Pid> {
     let me = sched::current();
     let room = Room::alloc()?;
@@ -84,16 +85,25 @@ pub(crate) fn clone(frame: &TrapFrame, request: &Request) -> Result<Pid> {
     let task = unsafe { child.as_ref() }.task_ref();
     let group = me.task.group();
     let watched = group.watched.load(Relaxed) && !request.thread;
-    if let Err(error) = copied.and_then(|()| if watched { group.watch_child(&task.group) } else { Ok(()) }) {
-        discard(child);
-        return Err(error);
-    }
+    let copied = copied.and_then(|()| if watched { group.watch_child(&task.group) } else { Ok(()) });
+    let announced = match copied.and_then(|()| request.pidfd.map(pidfd::announce).transpose()) {
+        Ok(announced) => announced,
+        Err(error) => {
+            discard(child);
+            return Err(error);
+        }
+    };
     // SAFETY: it stays alive until it is reaped, after its removal from the table, or has removed itself.
     let inserted = unsafe { enter(me, task, request) };
     let Ok(pid) = inserted else {
+        announced.into_iter().for_each(Announced::take_back);
         discard(child);
         return inserted;
     };
+    if let Some(pidfd) = announced {
+        // SAFETY: it does not run before it is enqueued.
+        pidfd.is(unsafe { child.as_ref() }.identity());
+    }
     if request.set_parent_tid != 0 {
         // The child exists, so there is no way to fail: Linux ignores a bad address too (kernel/fork.c).
         let _ = uaccess::copy_to_user(request.set_parent_tid, &pid.get().to_ne_bytes());

@@ -40,6 +40,11 @@ pub fn find(pid: u32) -> Option<Pinned> {
     Some(Pinned(task))
 }
 
+/// Whether a process has ended, or is not there any more.
+pub fn has_ended(identity: Identity) -> bool {
+    find(identity.pid).is_none_or(|process| process.identity() != identity || process.task.is_zombie())
+}
+
 /// The process whose turn it is after number `after` (0: at first), alive or zombie, in an order that is not that of
 /// numbers.
 pub fn next_process(after: u32) -> Option<Pinned> {

@@ -69,6 +69,8 @@ mod load;
 #[cfg(target_os = "none")]
 mod oom;
 #[cfg(target_os = "none")]
+mod pidfd;
+#[cfg(target_os = "none")]
 mod process;
 #[cfg(target_os = "none")]
 mod room;
@@ -100,7 +102,7 @@ pub use current::*;
 pub use {
     fault::{access_failed, page_fault, uaccess_fault, user_fault},
     init::spawn_init,
-    inspect::{Pinned, committed_pages, find, next_pid, next_process, next_thread, with_space_of},
+    inspect::{Pinned, committed_pages, find, has_ended, next_pid, next_process, next_thread, with_space_of},
     kill::{kill_pending, raise_sigpipe},
     process::Process,
     sched::{before_user_return, run, timer_tick, yield_now},

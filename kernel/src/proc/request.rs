@@ -11,6 +11,8 @@ pub(crate) struct Request {
     pub vfork: bool,
     /// The child, a process of its own, has the parent's memory with it, and both run.
     pub memory: bool,
+    /// Where the parent's memory gets the number of a descriptor that stands for the child.
+    pub pidfd: Option<usize>,
     /// What of the parent's files the child, a process of its own, has with it.
     pub files: Common,
     /// What one of the two has signals do goes for both.

@@ -21,8 +21,11 @@ const VAIN: u32 =
     raw::CLONE_SYSVSEM | raw::CLONE_IO | raw::CLONE_DETACHED | raw::CLONE_UNTRACED | raw::CLONE_PTRACE;
 /// What a process may share with its parent.
 const PROCESS: u32 = raw::CLONE_VM | raw::CLONE_VFORK | raw::CLONE_FS | raw::CLONE_FILES | raw::CLONE_SIGHAND;
-const OPTIONS: u32 =
-    raw::CLONE_SETTLS | raw::CLONE_PARENT_SETTID | raw::CLONE_CHILD_SETTID | raw::CLONE_CHILD_CLEARTID;
+const OPTIONS: u32 = raw::CLONE_SETTLS
+    | raw::CLONE_PARENT_SETTID
+    | raw::CLONE_CHILD_SETTID
+    | raw::CLONE_CHILD_CLEARTID
+    | raw::CLONE_PIDFD;
 
 /// Checks the arguments of clone(flags, stack, parent_tid, tls, child_tid).
 ///
@@ -31,7 +34,14 @@ const OPTIONS: u32 =
 pub fn check(args: &[u64; 6]) -> Result<Request> {
     let [flags, stack, parent_tid, tls, child_tid, _] = *args;
     let flags = u32::try_from(flags).map_err(|_| Errno::EINVAL)?;
-    request(flags & !raw::CSIGNAL, flags & raw::CSIGNAL, stack, tls, [parent_tid, child_tid])
+    // The descriptor's number takes the place of the child's.
+    let both = raw::CLONE_PIDFD | raw::CLONE_PARENT_SETTID;
+    if flags & both == both
+        || flags & (raw::CLONE_PIDFD | raw::CLONE_DETACHED) == raw::CLONE_PIDFD | raw::CLONE_DETACHED
+    {
+        return Err(Errno::EINVAL);
+    }
+    request(flags & !raw::CSIGNAL, flags & raw::CSIGNAL, stack, tls, [parent_tid, child_tid, parent_tid])
 }
 
 /// Checks the arguments of clone3.
@@ -39,7 +49,7 @@ pub fn check(args: &[u64; 6]) -> Result<Request> {
 /// # Errors
 /// `EINVAL`, as above.
 pub fn check3(args: &Clone3) -> Result<Request> {
-    let [flags, _, child_tid, parent_tid, exit_signal, stack, stack_bytes, tls] = *args;
+    let [flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_bytes, tls] = *args;
     let forget_handlers = flags & raw::CLONE_CLEAR_SIGHAND != 0;
     let flags = u32::try_from(flags & !raw::CLONE_CLEAR_SIGHAND).map_err(|_| Errno::EINVAL)?;
     let signal = u32::try_from(exit_signal).map_err(|_| Errno::EINVAL)?;
@@ -48,7 +58,12 @@ pub fn check3(args: &Clone3) -> Result<Request> {
         return Err(Errno::EINVAL);
     }
     let top = stack.checked_add(stack_bytes).ok_or(Errno::EINVAL)?;
-    let request = request(flags, signal, top, tls, [parent_tid, child_tid])?;
+    // Linux: kernel/fork.c, kernel_clone.
+    let both = raw::CLONE_PIDFD | raw::CLONE_PARENT_SETTID;
+    if flags & both == both && pidfd == parent_tid {
+        return Err(Errno::EINVAL);
+    }
+    let request = request(flags, signal, top, tls, [parent_tid, child_tid, pidfd])?;
     if (request.thread || request.handlers) && forget_handlers {
         return Err(Errno::EINVAL);
     }
@@ -60,13 +75,14 @@ fn request(
     exit_signal: u32,
     stack: u64,
     tls: u64,
-    [parent_tid, child_tid]: [u64; 2],
+    [parent_tid, child_tid, pidfd]: [u64; 3],
 ) -> Result<Request> {
     let set = |flag| flags & flag != 0;
     let shared = flags & !OPTIONS & !VAIN;
     let thread = shared == THREAD;
     let handlers_alone = set(raw::CLONE_SIGHAND) && !set(raw::CLONE_VM);
-    if !thread && shared & !PROCESS != 0 || handlers_alone || exit_signal > MAX {
+    let thread_alone = thread && set(raw::CLONE_PIDFD); // there are descriptors of processes only
+    if !thread && shared & !PROCESS != 0 || handlers_alone || thread_alone || exit_signal > MAX {
         return Err(Errno::EINVAL);
     }
     let shares = |flag| !thread && set(flag);
@@ -77,6 +93,7 @@ fn request(
         memory: shares(raw::CLONE_VM) && !set(raw::CLONE_VFORK),
         files: Common { descriptors: shares(raw::CLONE_FILES), whereabouts: shares(raw::CLONE_FS) },
         handlers: shares(raw::CLONE_SIGHAND),
+        pidfd: set(raw::CLONE_PIDFD).then_some(pidfd as usize),
         wait: !set(raw::CLONE_VM) && set(raw::CLONE_VFORK),
         stack: (stack != 0).then_some(stack),
         tls: set(raw::CLONE_SETTLS).then_some(tls),
@@ -141,6 +158,20 @@ mod tests {
         assert_eq!(clone(0x0411), Ok(Request { files: Common { whereabouts: false, ..both }, ..plain }));
         let clear = [raw::CLONE_CLEAR_SIGHAND | 0x0900, 0, 0, 0, 17, 0, 0, 0];
         assert_eq!(check3(&clear), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn a_descriptor_of_the_child_goes_where_its_number_would() {
+        let plain = Request { exit_signal: raw::SIGCHLD, ..Request::default() };
+        let pidfd = u64::from(raw::CLONE_PIDFD) | 17;
+        assert_eq!(clone(pidfd), Ok(Request { pidfd: Some(PARENT as usize), ..plain }));
+        assert_eq!(clone(pidfd | u64::from(raw::CLONE_PARENT_SETTID)), Err(Errno::EINVAL));
+        assert_eq!(clone(pidfd | u64::from(raw::CLONE_DETACHED)), Err(Errno::EINVAL));
+        assert_eq!(clone(0x003d_0f00 | pidfd), Err(Errno::EINVAL), "a thread");
+        let both = u64::from(raw::CLONE_PIDFD | raw::CLONE_PARENT_SETTID);
+        let request = check3(&[both, 0x700, 0, PARENT, 17, 0, 0, 0]).unwrap();
+        assert_eq!((request.pidfd, request.set_parent_tid), (Some(0x700), PARENT as usize));
+        assert_eq!(check3(&[both, PARENT, 0, PARENT, 17, 0, 0, 0]), Err(Errno::EINVAL));
     }
 
     #[test]

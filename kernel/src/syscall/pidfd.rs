@@ -1,4 +1,4 @@
-//! System calls on processes by descriptors: pidfd_open, pidfd_send_signal, process_madvise.
+//! System calls on processes by descriptors: pidfd_open, pidfd_send_signal, pidfd_getfd, process_madvise.
 
 use linux_raw_sys::general as raw;
 
@@ -7,7 +7,7 @@ use super::file::user::vector;
 use super::signal;
 use crate::errno::{Errno, Result};
 use crate::fs::file::Target;
-use crate::fs::notify::pidfd::{Identity, Pidfd};
+use crate::fs::notify::pidfd::Pidfd;
 use crate::proc::layout::PAGE;
 use crate::proc::{self, current_files};
 
@@ -26,12 +26,7 @@ pub fn pidfd_open(args: &[u64; 6]) -> Result<usize> {
     if identity.pid != pid as u32 {
         return Err(Errno::EINVAL); // a thread's number
     }
-    insert(Target::Pidfd(Pidfd::new(identity, has_ended)), raw::O_RDWR | flags, true)
-}
-
-fn has_ended(identity: Identity) -> bool {
-    proc::find(identity.pid)
-        .is_none_or(|process| process.identity() != identity || process.state_letter() == 'Z')
+    insert(Target::Pidfd(Pidfd::new(identity, proc::has_ended)), raw::O_RDWR | flags, true)
 }
 
 /// The number of the process that descriptor `fd` stands for.
@@ -39,11 +34,31 @@ fn has_ended(identity: Identity) -> bool {
 /// # Errors
 /// `EBADF`: it is none of a process. `ESRCH`: the process is not there any more.
 pub(super) fn process_of(fd: u64) -> Result<u32> {
+    process_and_flags(fd).map(|(pid, _)| pid)
+}
+
+/// As above, with the flags of the description.
+pub(super) fn process_and_flags(fd: u64) -> Result<(u32, u32)> {
     let file = current_files().lock().get(fd as u32 as usize)?;
     let Target::Pidfd(pidfd) = file.target() else { return Err(Errno::EBADF) };
     let identity = pidfd.identity();
     let found = proc::find(identity.pid).is_some_and(|process| process.identity() == identity);
-    if found { Ok(identity.pid) } else { Err(Errno::ESRCH) }
+    if found { Ok((identity.pid, file.flags())) } else { Err(Errno::ESRCH) }
+}
+
+/// pidfd_getfd(pidfd, fd, flags): a descriptor of one's own for what another process has open. There are no users, so
+/// everybody may.
+pub fn pidfd_getfd(args: &[u64; 6]) -> Result<usize> {
+    if args[2] as u32 != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let process = proc::find(process_of(args[0])?).ok_or(Errno::ESRCH)?;
+    let found = process.files().lock().get(args[1] as u32 as usize);
+    let ended = process.state_letter() == 'Z';
+    drop(process);
+    let file = if ended { Err(Errno::ESRCH) } else { found }?;
+    // The clone outlives the lock, as always.
+    current_files().lock().insert(file.clone(), true, 0)
 }
 
 /// pidfd_send_signal(pidfd, signal, info, flags).

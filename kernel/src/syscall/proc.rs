@@ -112,11 +112,14 @@ pub fn waitid(args: &[u64; 6]) -> Result<usize> {
     if options & !known != 0 || options & wanted == 0 {
         return Err(Errno::EINVAL);
     }
+    let mut impatient = false;
     let which = match (kind as u32, id as i32) {
         (raw::P_ALL, _) => Which::Any,
         (raw::P_PID, 1..) => Which::Pid(child_number(id as i32)?),
         (raw::P_PIDFD, 0..) => {
-            Which::Pid(child_number(super::pidfd::process_of(id).map_err(no_child)? as i32)?)
+            let (pid, flags) = super::pidfd::process_and_flags(id).map_err(no_child)?;
+            impatient = flags & raw::O_NONBLOCK != 0; // PIDFD_NONBLOCK
+            Which::Pid(child_number(pid as i32)?)
         }
         (raw::P_PGID, 0) => Which::Group(session::own_group()),
         (raw::P_PGID, 1..) => Which::Group(child_number(id as i32)?),
@@ -127,8 +130,12 @@ pub fn waitid(args: &[u64; 6]) -> Result<usize> {
         stopped: options & raw::WSTOPPED != 0,
         continued: options & raw::WCONTINUED != 0,
     };
-    let how = How { changes, nohang: options & raw::WNOHANG != 0, keep: options & raw::WNOWAIT != 0 };
+    let nohang = options & raw::WNOHANG != 0;
+    let how = How { changes, nohang: nohang || impatient, keep: options & raw::WNOWAIT != 0 };
     let found = wait_and_tell(which, how, rusage)?;
+    if found.is_none() && !nohang {
+        return Err(Errno::EAGAIN);
+    }
     let [signal, code, pid, value] = match &found {
         Some(child) => {
             let told = child.info();

@@ -76,6 +76,7 @@ fn call(number: u32, args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
         __NR_kill => signal::kill(args),
         __NR_tkill => signal::tkill(args),
         __NR_tgkill => signal::tgkill(args),
+        __NR_pidfd_getfd => pidfd::pidfd_getfd(args),
         __NR_pidfd_open => pidfd::pidfd_open(args),
         __NR_pidfd_send_signal => pidfd::pidfd_send_signal(args),
         __NR_rt_sigqueueinfo => signal::rt_sigqueueinfo(args),

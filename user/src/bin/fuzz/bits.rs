@@ -62,7 +62,7 @@ impl Values<'_> {
 }
 
 /// Flags of clone, and once in how many times each is set.
-pub const CLONE_BITS: [(u32, u64); 12] = [
+pub const CLONE_BITS: [(u32, u64); 13] = [
     (CLONE_VM, 4),
     (CLONE_FS, 4),
     (CLONE_FILES, 4),
@@ -70,6 +70,7 @@ pub const CLONE_BITS: [(u32, u64); 12] = [
     (CLONE_THREAD, 6),
     (CLONE_VFORK, 8),
     (CLONE_PARENT, 12),
+    (CLONE_PIDFD, 8),
     (CLONE_SETTLS, 12),
     (CLONE_PARENT_SETTID, 4),
     (CLONE_CHILD_SETTID, 4),

@@ -4,7 +4,9 @@ use core::ptr::null;
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use linux_raw_sys::general::{
-    CLONE_CHILD_CLEARTID, CLONE_FILES, CLONE_FS, CLONE_PARENT_SETTID, CLONE_SIGHAND, CLONE_THREAD, CLONE_VM,
+    __NR_clone, __NR_fcntl, __NR_pidfd_getfd, __NR_waitid, CLONE_CHILD_CLEARTID, CLONE_DETACHED, CLONE_FILES,
+    CLONE_FS, CLONE_PARENT_SETTID, CLONE_PIDFD, CLONE_SIGHAND, CLONE_THREAD, CLONE_VM, F_SETFL, O_NONBLOCK,
+    P_PIDFD, POLLIN, WEXITED,
 };
 use user::counters::field;
 use user::rt::start::Args;
@@ -12,7 +14,7 @@ use user::sys::memory::{self, PRIVATE, READ_WRITE};
 use user::sys::process::{self, signal::*};
 use user::sys::signal::{self, Context, Info};
 use user::sys::thread::{self, clone, wake};
-use user::sys::{Errno, file, time, tree};
+use user::sys::{Errno, file, raw, time, tree};
 
 use crate::harness::{Outcome, Test, Trouble};
 use crate::{check, check_eq};
@@ -26,6 +28,7 @@ pub const TESTS: &[Test] = &[
     ("who executes a program leaves shared memory", executes),
     ("processes that share memory wait at a private futex", futexes),
     ("memory that is shared is promised once", promised_once),
+    ("a descriptor of the child, and of what it has open", descriptors),
     ("clones that there are not", refused),
 ];
 
@@ -212,7 +215,67 @@ fn promised_once(_: Args) -> Outcome {
     Ok(())
 }
 
+/// waitid by a descriptor of a process; `WEXITED` alone.
+fn wait_by(pidfd: usize) -> Result<(), Errno> {
+    let mut info = [0u64; 16];
+    let args = [P_PIDFD as usize, pidfd, info.as_mut_ptr() as usize, WEXITED as usize];
+    // SAFETY: the kernel writes a `siginfo_t`, which is as large.
+    unsafe { raw(__NR_waitid, args) }.map(drop)
+}
+
+fn take_descriptor(pidfd: usize, fd: usize, flags: usize) -> Result<file::Fd, Errno> {
+    // SAFETY: no memory.
+    unsafe { raw(__NR_pidfd_getfd, [pidfd, fd, flags]) }.map(|fd| fd as file::Fd)
+}
+
+/// Makes a pipe, says which, and waits at another.
+extern "C" fn own_pipe(fd: usize) {
+    if let Ok(pipe) = file::pipe(0) {
+        let _ = file::write(pipe.write, b"own");
+        WORD.store(pipe.read as u32, SeqCst);
+        let _ = wake(&WORD, 1);
+    }
+    dawdle(fd);
+}
+
+fn descriptors(_: Args) -> Outcome {
+    let pipe = file::pipe(0)?;
+    WORD.store(0, SeqCst);
+    let child = clone(CLONE_VM | CLONE_PIDFD, &TID, own_pipe, pipe.read as usize)?;
+    let pidfd = TID.load(SeqCst) as usize;
+    while WORD.load(SeqCst) == 0 {
+        let _ = thread::wait(&WORD, 0);
+    }
+    let theirs = WORD.load(SeqCst) as usize;
+    let mine = take_descriptor(pidfd, theirs, 0)?;
+    let mut bytes = [0; 3];
+    check_eq!((file::read(mine, &mut bytes), &bytes), (Ok(3), b"own"));
+    check_eq!(take_descriptor(pidfd, theirs, 1), Err(Errno::EINVAL));
+    check_eq!(take_descriptor(pidfd, 900, 0), Err(Errno::EBADF));
+    check_eq!(take_descriptor(mine as usize, theirs, 0), Err(Errno::EBADF));
+
+    check_eq!(file::poll(pidfd as file::Fd, POLLIN as u16, 0), Ok(0));
+    // SAFETY: no memory.
+    unsafe { raw(__NR_fcntl, [pidfd, F_SETFL as usize, O_NONBLOCK as usize]) }?;
+    check_eq!(wait_by(pidfd), Err(Errno::EAGAIN));
+    file::write(pipe.write, b"x")?;
+    check_eq!(file::poll(pidfd as file::Fd, POLLIN as u16, 5_000_000_000), Ok(POLLIN as u16));
+    check_eq!(take_descriptor(pidfd, theirs, 0), Err(Errno::ESRCH));
+    wait_by(pidfd)?;
+    check_eq!(process::wait_for(child, 0), Err(Errno::ECHILD));
+    check_eq!(wait_by(pidfd), Err(Errno::ECHILD));
+    // Whatever fails leaves no descriptor behind.
+    // SAFETY: a fork, refused for its bad address.
+    let bad = unsafe { raw(__NR_clone, [(CLONE_PIDFD | SIGCHLD) as usize, 0, 16]) };
+    check_eq!(bad, Err(Errno::EFAULT));
+    let next = file::pipe(0)?;
+    check!(next.read as usize <= mine as usize + 1);
+    Ok(())
+}
+
 fn refused(_: Args) -> Outcome {
+    check_eq!(clone(CLONE_PIDFD | CLONE_PARENT_SETTID, &TID, change, 0), Err(Errno::EINVAL));
+    check_eq!(clone(CLONE_PIDFD | CLONE_DETACHED, &TID, change, 0), Err(Errno::EINVAL));
     for flags in [CLONE_SIGHAND, CLONE_THREAD, CLONE_THREAD | CLONE_SIGHAND, CLONE_SIGHAND | CLONE_FILES] {
         check_eq!(clone(flags, &TID, change, 0), Err(Errno::EINVAL));
     }
