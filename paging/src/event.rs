@@ -88,9 +88,9 @@ events! {
     /// Pages put back into the block they had left, beside those that had stayed.
     RefoldPages = "contpte_refold_pages",
     /// Folios made of what smaller ones held.
-    Collapse = "collapse_alloc",
+    Collapse = "thp_collapse_alloc",
     /// Times that memory was missing for that.
-    CollapseFailed = "collapse_alloc_failed",
+    CollapseFailed = "thp_collapse_alloc_failed",
     /// Anonymous faults that mapped a level-2 block.
     ThpFaultAlloc = "thp_fault_alloc",
     /// Anonymous faults that got a smaller folio than the policy asked for.

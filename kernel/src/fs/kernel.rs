@@ -6,7 +6,7 @@
 
 use core::ops::Range;
 
-use paging::{Event, PAGE_SIZE, Pfn};
+use paging::{PAGE_SIZE, Pfn};
 
 use super::environment::{Environment, Processes};
 use super::file::OpenFile;
@@ -15,7 +15,7 @@ use crate::errno::{Errno, Result};
 use crate::fs::channel::pinned::Pins;
 use crate::fs::generated::procfs;
 use crate::fs::generated::sysfs;
-use crate::fs::generated::text::{Text, written};
+use crate::fs::generated::text::{Text, parse_size, written};
 use crate::fs::notify::signals::RECORD_BYTES;
 use crate::fs::tree::node::Node;
 use crate::mm::badness::{parse_adj, parse_old_adj};
@@ -27,7 +27,7 @@ use crate::mm::{AddressSpace, Object, Vma};
 use crate::proc::signal::info::Info;
 use crate::proc::{self, sigcalls};
 use crate::util::Ref;
-use crate::{arch, syscall, tty};
+use crate::{arch, tty};
 
 mod process;
 mod system;
@@ -95,7 +95,7 @@ impl Environment for Kernel {
         use core::fmt::Write;
         let mm = crate::mm();
         match what {
-            Generated::Vmstat => procfs::vmstat(out, vmstat()),
+            Generated::Vmstat => system::vmstat(out),
             Generated::Meminfo => system::meminfo(out),
             Generated::Stat => system::stat(out),
             Generated::Loadavg => system::loadavg(out),
@@ -296,37 +296,6 @@ impl Pins for Kernel {
     fn unpin(&self, frame: Pfn) {
         crate::mm().unpin(frame);
     }
-}
-
-/// Counters of the memory manager, then levels, then those of system calls.
-fn vmstat() -> impl Iterator<Item = (&'static str, u64)> {
-    let mm = crate::mm();
-    let levels = [
-        ("nr_free_pages", mm.free_pages()),
-        ("nr_page_table_pages", mm.table_pages()),
-        ("nr_anon_contpte", anon_contpte_pages()),
-        ("syscall_unknown", syscall::unknown_calls()),
-    ];
-    Event::ALL.into_iter().map(|event| (event.name(), arch::machine::counted(event))).chain(levels)
-}
-
-/// Pages of anonymous memory mapped by contpte blocks, of all processes: found by a look at every block of each.
-fn anon_contpte_pages() -> u64 {
-    let mut pages = 0;
-    for_each_space(|space| pages += space.anon_contpte_pages(crate::mm()));
-    pages
-}
-
-/// Reads a number of bytes, in decimal, with K, M or G behind it for powers of 1024 (Linux: `memparse`).
-fn parse_size(text: &[u8]) -> Result<u64> {
-    let (digits, shift) = match text {
-        [digits @ .., b'K' | b'k'] => (digits, 10),
-        [digits @ .., b'M' | b'm'] => (digits, 20),
-        [digits @ .., b'G' | b'g'] => (digits, 30),
-        digits => (digits, 0),
-    };
-    let number = core::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u64>().ok());
-    number.and_then(|number| number.checked_mul(1 << shift)).ok_or(Errno::EINVAL)
 }
 
 fn kib(pages: u64) -> u64 {

@@ -26,6 +26,7 @@ pub mod generated;
 pub mod initramfs;
 #[cfg(target_os = "none")]
 pub mod kernel;
+pub mod mount;
 pub mod notify;
 pub mod program;
 pub mod span;

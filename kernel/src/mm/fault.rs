@@ -66,7 +66,7 @@ impl FaultError {
 impl From<PageError> for FaultError {
     fn from(error: PageError) -> Self {
         match error {
-            PageError::BeyondEnd => FaultError::Bus,
+            PageError::BeyondEnd | PageError::NoRoom => FaultError::Bus,
             PageError::NoMemory => FaultError::Oom,
         }
     }

@@ -120,16 +120,15 @@ impl<M: Machine> Mm<M> {
         self.count_anon_folios(|pages, maps| (1..pages).contains(&maps))
     }
 
-    /// Pages of files and shared memory that are mapped. Mappings are counted by the folio: one that is mapped more often
-    /// than it has pages is taken to be mapped whole.
-    pub fn mapped_object_pages(&self) -> u64 {
-        let mut mapped = 0;
-        self.for_each_folio(|folio, maps| {
-            if folio.kind == Kind::Object {
-                mapped += maps.min(folio.span().pages);
-            }
+    /// Pages of anonymous memory, and those of files and shared memory that are mapped: one look at every folio. Mappings
+    /// are counted by the folio: one that is mapped more often than it has pages is taken to be mapped whole.
+    pub fn anon_and_mapped_pages(&self) -> [u64; 2] {
+        let [mut anon, mut mapped] = [0; 2];
+        self.for_each_folio(|folio, maps| match folio.kind {
+            Kind::Object => mapped += maps.min(folio.span().pages),
+            _ => anon += folio.span().pages,
         });
-        mapped
+        [anon, mapped]
     }
 
     /// Counts the anonymous folios for whose pages and mappings `which` holds.

@@ -148,6 +148,10 @@ pub struct Mm<M> {
     tables: AtomicU64,
     /// Pages that objects have.
     object_pages: AtomicU64,
+    /// Of those, pages of files.
+    file_pages: AtomicU64,
+    /// How many these may be; 0: half of memory.
+    file_limit: AtomicU64,
     next_owner: AtomicU32,
 }
 
@@ -178,6 +182,8 @@ impl<M: Machine> Mm<M> {
             zero_page: Pfn::new(0),
             tables: AtomicU64::new(0),
             object_pages: AtomicU64::new(0),
+            file_pages: AtomicU64::new(0),
+            file_limit: AtomicU64::new(0),
             next_owner: AtomicU32::new(1),
         }
     }
@@ -412,6 +418,11 @@ impl<M: Machine> Mm<M> {
     /// Pages of files and shared memory.
     pub fn object_pages(&self) -> u64 {
         self.object_pages.load(Ordering::Relaxed)
+    }
+
+    /// Pages of files.
+    pub fn file_pages(&self) -> u64 {
+        self.file_pages.load(Ordering::Relaxed)
     }
 
     /// A number for a new address space, by which the frame table names the owner of a folio. Starts at 1.

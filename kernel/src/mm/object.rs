@@ -146,6 +146,8 @@ pub enum PageError {
     BeyondEnd,
     /// No memory for it.
     NoMemory,
+    /// Files have their share of memory.
+    NoRoom,
 }
 
 impl<M: Machine> Mm<M> {
@@ -185,7 +187,8 @@ impl<M: Machine> Mm<M> {
         let mut order = self.largest_below(object, LARGEST + 1, flags);
         loop {
             let first = page >> order << order;
-            if self.fits(end, chunk, first, order) {
+            let has_room = self.has_room_for(object, state, page, order);
+            if has_room && self.fits(end, chunk, first, order) {
                 if let Some(head) = self.alloc_frames(order, Kind::Object, 0) {
                     self.fill(state.source, first, head, order);
                     for index in 0..1 << order {
@@ -194,7 +197,7 @@ impl<M: Machine> Mm<M> {
                     }
                     state.present += 1 << order;
                     self.count_shmem(object, FolioEvent::ShmemAlloc, order);
-                    self.object_pages.fetch_add(1 << order, Ordering::Relaxed);
+                    self.count_pages(object, 1 << order);
                     return Ok(head.add(page - first));
                 }
                 if order > 0 {
@@ -203,9 +206,26 @@ impl<M: Machine> Mm<M> {
                 }
             }
             if order == 0 {
-                return Err(PageError::NoMemory);
+                return Err(if has_room { PageError::NoMemory } else { PageError::NoRoom });
             }
             order = self.largest_below(object, order, flags);
+        }
+    }
+
+    /// Whether the object may have `1 << order` more pages, among them number `page`. Files share what there is for all
+    /// of them; but what a source fills was a file's from the start, and is not refused to whoever runs a program.
+    fn has_room_for(&self, object: &Object, state: &State, page: u64, order: u8) -> bool {
+        object.use_ == Use::Shared
+            || page < (state.source.len() as u64).div_ceil(PAGE_SIZE)
+            || self.file_pages() + (1 << order) <= self.object_limit()
+    }
+
+    /// The object has so many pages more, or less.
+    pub(super) fn count_pages(&self, object: &Object, more: i64) {
+        // Adding what is negative takes away: the counters wrap.
+        self.object_pages.fetch_add(more as u64, Ordering::Relaxed);
+        if object.use_ == Use::File {
+            self.file_pages.fetch_add(more as u64, Ordering::Relaxed);
         }
     }
 
@@ -290,8 +310,8 @@ impl<M: Machine> Mm<M> {
 
     #[inline(never)] // most references are not the last
     fn object_free(&self, object: Object) {
+        self.count_pages(&object, -(object.present() as i64));
         let state = object.state.into_inner();
-        self.object_pages.fetch_sub(state.present, Ordering::Relaxed);
         for chunk in state.chunks.into_iter().filter(|chunk| chunk.get() != 0) {
             let mut index = 0;
             while index < PER_CHUNK {
@@ -327,6 +347,7 @@ impl<M: Machine> Mm<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mm::FaultError;
     use crate::mm::policy::Setting;
     use crate::mm::testing::{HostMachine, machine};
 
@@ -431,6 +452,33 @@ mod tests {
         mm.object_put(other);
         mm.object_put(shmem);
         assert_eq!(mm.free_pages(), free);
+    }
+
+    #[test]
+    fn a_page_of_a_file_is_refused_once_files_have_their_share() {
+        let mm = machine();
+        let limit = mm.object_limit();
+        let (file, other) = (Object::file(&[]).unwrap(), self::file(2));
+        mm.object_resize(&file, (limit + 8) * PAGE_SIZE).unwrap();
+        for page in 0..limit {
+            mm.object_page(&file, page, ANY).unwrap();
+        }
+        assert_eq!((mm.file_pages(), mm.object_pages()), (limit, limit), "no folio reaches over it");
+        assert_eq!(mm.object_page(&file, limit, ANY), Err(PageError::NoRoom));
+        assert_eq!(FaultError::from(PageError::NoRoom), FaultError::Bus);
+        mm.object_page(&other, 1, ANY).expect("it was there from the start");
+        let shared = Object::shmem(PAGE_SIZE).unwrap();
+        mm.object_page(&shared, 0, ANY).expect("it is no file's");
+        assert_eq!(mm.set_object_limit(limit), Err(Errno::EINVAL), "files have more, by what was there");
+        mm.set_object_limit(mm.file_pages() + 1).unwrap();
+        mm.object_page(&file, limit, ANY).expect("one more is permitted now");
+        assert_eq!(mm.object_page(&file, limit + 1, ANY), Err(PageError::NoRoom));
+        mm.object_resize(&file, 0).unwrap();
+        assert_eq!(mm.file_pages(), other.present());
+        mm.object_put(file);
+        mm.object_put(other);
+        assert_eq!((mm.file_pages(), mm.object_pages()), (0, 1));
+        mm.object_put(shared);
     }
 
     #[test]

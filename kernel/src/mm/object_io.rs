@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A write makes the pages it needs, as folios no larger than what the call is going to write; a read makes none. Holes
-//! read as the source or as zeroes. Files together may take half of memory, Linux's default for tmpfs.
+//! read as the source or as zeroes. Files together may take half of memory, Linux's default for tmpfs, or what a
+//! remount of the root says; a page that a mapping makes counts as well, and is a bus error once there is no more.
 //!
 //! Copies are made under the object's lock, between pages and the kernel's own memory, so that a page cannot be taken
 //! away meanwhile. Who has mapped pages keeps them by references of its own: taking away pages that are mapped does no
@@ -117,7 +118,7 @@ impl<M: Machine> Mm<M> {
         if bytes < old {
             let kept = usize::try_from(bytes).unwrap_or(usize::MAX).min(state.source.len());
             state.source = &state.source[..kept];
-            self.clear(state, bytes..u64::MAX);
+            self.clear(object, state, bytes..u64::MAX);
         }
         Ok(())
     }
@@ -138,7 +139,7 @@ impl<M: Machine> Mm<M> {
             }
             self.zero_present(state, filled.clone());
         }
-        self.clear(state, range.start.max(filled.end)..range.end);
+        self.clear(object, state, range.start.max(filled.end)..range.end);
         Ok(())
     }
 
@@ -194,23 +195,36 @@ impl<M: Machine> Mm<M> {
 
     /// Pages that files may take.
     pub fn object_limit(&self) -> u64 {
-        self.total_pages() / 2
+        match self.file_limit.load(Ordering::Relaxed) {
+            0 => self.total_pages() / 2,
+            limit => limit,
+        }
+    }
+
+    /// Lets files have so many pages from now on (`u64::MAX`: no limit).
+    ///
+    /// # Errors
+    /// `EINVAL`: they have more, or had no limit until now.
+    pub fn set_object_limit(&self, pages: u64) -> Result<()> {
+        let unlimited = self.object_limit() == u64::MAX && pages != u64::MAX;
+        if unlimited || pages == 0 || pages < self.file_pages() {
+            return Err(Errno::EINVAL);
+        }
+        self.file_limit.store(pages, Ordering::Relaxed);
+        Ok(())
     }
 
     fn page_for_write(&self, object: &Object, state: &mut State, page: u64, end: u64) -> Result<Pfn> {
         if let Some(known) = state.chunk(page).and_then(|chunk| self.known(chunk, page)) {
             return Ok(known);
         }
-        if self.object_pages.load(Ordering::Relaxed) >= self.object_limit() {
-            return Err(Errno::ENOSPC);
-        }
         self.page_in(object, state, page, VmaFlags::empty(), end).map_err(|error| match error {
-            PageError::NoMemory | PageError::BeyondEnd => Errno::ENOSPC,
+            PageError::NoMemory | PageError::BeyondEnd | PageError::NoRoom => Errno::ENOSPC,
         })
     }
 
     /// Frees the folios that lie in `range` (bytes) and zeroes what else of it is there.
-    fn clear(&self, state: &mut State, range: Range<u64>) {
+    fn clear(&self, object: &Object, state: &mut State, range: Range<u64>) {
         let (first, end) = (range.start.div_ceil(PAGE_SIZE), range.end / PAGE_SIZE);
         for index in (first / PER_CHUNK) as usize..state.chunks.len() {
             let chunk = state.chunks[index];
@@ -236,7 +250,7 @@ impl<M: Machine> Mm<M> {
                         unsafe { self.slot(chunk, page).write(0) };
                     }
                     state.present -= folio.span().pages;
-                    self.object_pages.fetch_sub(folio.span().pages, Ordering::Relaxed);
+                    self.count_pages(object, -(folio.span().pages as i64));
                     self.folio_put(folio.head);
                 }
                 page = behind;

@@ -113,32 +113,36 @@ impl AddressSpace {
         locked.map(|vma| self.mapped(mm, vma).locked_bytes).sum()
     }
 
-    /// How many pages of anonymous memory, and of files and shared memory, are mapped by single entries of the level above:
-    /// one look at each such entry.
-    pub fn pmd_mapped_pages<M: Machine>(&self, mm: &Mm<M>) -> [u64; 2] {
-        let mut blocks = [0; 2];
+    /// How many pages are mapped by blocks of either kind: one look at each.
+    pub fn mapped_by_blocks<M: Machine>(&self, mm: &Mm<M>) -> ByBlocks {
+        let mut sum = ByBlocks::default();
         for part in parts(&mm.machine, self.root, VirtAddr::new(0), USER_END) {
-            if let Part::Block(_, block) = part {
-                blocks[usize::from(mm.frames.folio(block.pfn()).kind != Kind::Anon)] += 1;
-            }
-        }
-        blocks.map(|blocks| blocks * PTES_PER_TABLE as u64)
-    }
-
-    /// How many pages of anonymous memory are mapped by contpte blocks: one look at each block.
-    pub fn anon_contpte_pages<M: Machine>(&self, mm: &Mm<M>) -> u64 {
-        let mut blocks = 0;
-        for part in parts(&mm.machine, self.root, VirtAddr::new(0), USER_END) {
-            let Part::Table(first, nr) = part else { continue };
+            let (first, nr) = match part {
+                Part::Table(first, nr) => (first, nr),
+                Part::Block(_, block) => {
+                    let is_object = mm.frames.folio(block.pfn()).kind != Kind::Anon;
+                    sum.pmd[usize::from(is_object)] += PTES_PER_TABLE as u64;
+                    continue;
+                }
+            };
             for index in (0..nr).step_by(CONT_PTES) {
                 let pte = ptep_get_raw(&mm.machine, first.add(index));
-                if pte.is_valid() && pte.is_cont() {
-                    blocks += u64::from(mm.frames.folio(pte.pfn()).kind == Kind::Anon);
+                if pte.is_valid() && pte.is_cont() && mm.frames.folio(pte.pfn()).kind == Kind::Anon {
+                    sum.contpte += CONT_PTES as u64;
                 }
             }
         }
-        blocks * CONT_PTES as u64
+        sum
     }
+}
+
+/// Pages that are mapped by blocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ByBlocks {
+    /// Anonymous memory, by contpte blocks.
+    pub contpte: u64,
+    /// Anonymous memory, and files and shared memory, by single entries of the level above the last.
+    pub pmd: [u64; 2],
 }
 
 impl<M: Machine> Mm<M> {
@@ -230,7 +234,7 @@ mod tests {
             ..Mapped::default()
         };
         assert_eq!(of(&parent), expected);
-        assert_eq!(parent.space.anon_contpte_pages(&mm), 2 * block);
+        assert_eq!(parent.space.mapped_by_blocks(&mm).contpte, 2 * block);
         let child = parent.fork().unwrap();
         let shared = of(&child);
         assert_eq!((shared.shared_dirty, shared.private_dirty, shared.referenced), (2 * block, 0, 0));
@@ -238,7 +242,7 @@ mod tests {
         child.exit();
         parent.space.mprotect(&mm, BASE, PAGE, Prot::READ).unwrap();
         assert_eq!((of(&parent).contpte, of(&parent).rss), (block, 2 * block));
-        assert_eq!(parent.space.anon_contpte_pages(&mm), block);
+        assert_eq!(parent.space.mapped_by_blocks(&mm).contpte, block);
         parent.exit();
     }
 

@@ -68,6 +68,8 @@ pub(crate) mod kill;
 mod load;
 #[cfg(target_os = "none")]
 mod oom;
+#[cfg(any(test, target_os = "none"))]
+mod oom_report;
 #[cfg(target_os = "none")]
 mod pidfd;
 #[cfg(target_os = "none")]
@@ -104,6 +106,7 @@ pub use {
     init::spawn_init,
     inspect::{Pinned, committed_pages, find, has_ended, next_pid, next_process, next_thread, with_space_of},
     kill::{kill_pending, raise_sigpipe},
+    oom::oom_kills,
     process::Process,
     sched::{before_user_return, run, timer_tick, yield_now},
 };

@@ -9,19 +9,28 @@
 
 use core::fmt;
 
+use super::oom_report::{Invoked, Killed};
 use super::process::{self, Process};
 use super::signal::info::KILL;
 use super::task::TaskRef;
 use super::{Pid, TABLE, inspect, kill, sched};
 use crate::mm::badness::{ADJ_MIN, Holdings};
 use crate::mm::{AddressSpace, smaps::Mapped};
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// How often the others run before a victim that does not end is given up, and the next is chosen.
 const PATIENCE: u32 = 200;
 
 /// Victims for one fault, before it is the process's own end.
 const ATTEMPTS: u32 = 8;
+
+/// Processes killed so far.
+static KILLS: AtomicU64 = AtomicU64::new(0);
+
+/// How many processes were killed for lack of memory.
+pub fn oom_kills() -> u64 {
+    KILLS.load(Relaxed)
+}
 
 /// A process as the OOM killer sees it.
 #[derive(Clone, Copy)]
@@ -127,18 +136,20 @@ fn holdings(space: &AddressSpace) -> (Mapped, Holdings) {
 fn strike(me: &Process, victim: &Candidate) {
     let Candidate { pid, adj, mapped, holdings, pages, .. } = *victim;
     let kib = |pages: u64| pages * (paging::PAGE_SIZE / 1024);
-    log::warn!("{} invoked oom-killer: order=0, oom_score_adj={}", Name(me), me.leader().oom_score_adj());
+    log::warn!("{}", Invoked { comm: *me.comm.lock(), adj: me.leader().oom_score_adj() });
     let Some(process) = inspect::find(pid) else { return };
-    log::warn!(
-        "Out of memory: Killed process {pid} ({}) total-vm:{}kB, anon-rss:{}kB, file-rss:{}kB, swap:{}kB, \
-         pgtables:{}kB oom_score_adj:{adj}",
-        *process.comm.lock(),
-        kib(pages),
-        kib(mapped.anonymous),
-        kib(mapped.rss - mapped.anonymous),
-        kib(mapped.swap),
-        kib(holdings.tables),
-    );
+    let killed = Killed {
+        pid,
+        comm: *process.comm.lock(),
+        total: kib(pages),
+        anon: kib(mapped.anonymous),
+        shmem: kib(mapped.rss - mapped.anonymous),
+        tables: kib(holdings.tables),
+        adj,
+    };
+    log::warn!("{}", killed.choice());
+    log::warn!("{killed}");
+    KILLS.fetch_add(1, Relaxed);
     drop(process);
     let table = TABLE.lock();
     let Some(victim) = Pid::new(pid).and_then(|pid| table.process(pid)) else { return };

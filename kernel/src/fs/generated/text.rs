@@ -52,6 +52,21 @@ pub fn written(outcome: fmt::Result) -> Result<()> {
     outcome.map_err(|fmt::Error| Errno::ENOMEM)
 }
 
+/// Reads a number of bytes, in decimal, with K, M or G behind it for powers of 1024 (Linux: `memparse`).
+///
+/// # Errors
+/// `EINVAL`: it is none.
+pub fn parse_size(text: &[u8]) -> Result<u64> {
+    let (digits, shift) = match text {
+        [digits @ .., b'K' | b'k'] => (digits, 10),
+        [digits @ .., b'M' | b'm'] => (digits, 20),
+        [digits @ .., b'G' | b'g'] => (digits, 30),
+        digits => (digits, 0),
+    };
+    let number = core::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u64>().ok());
+    number.and_then(|number| number.checked_mul(1 << shift)).ok_or(Errno::EINVAL)
+}
+
 /// What `fill` writes, for tests of those who write such files.
 #[cfg(test)]
 pub(in crate::fs) fn text(fill: impl FnOnce(&mut Text) -> Result<()>) -> std::string::String {

@@ -82,7 +82,7 @@ impl<M: Machine + Sync> Store for Mm<M> {
     }
 
     fn share(&self) -> (u64, u64) {
-        (self.object_limit(), self.object_pages())
+        (self.object_limit(), self.file_pages())
     }
 }
 

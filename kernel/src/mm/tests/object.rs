@@ -370,17 +370,17 @@ fn what_is_mapped_of_shared_memory_is_counted_and_no_more_than_all_of_it() {
     leaks_nothing(&mm, || {
         let mut process = Process::new(&mm);
         map_shared(&mut process, BASE, 2 * BLOCK);
-        assert_eq!(mm.mapped_object_pages(), 0);
+        assert_eq!(mm.anon_and_mapped_pages()[1], 0);
         process.write(BASE, 1).unwrap();
         process.write(BASE + BLOCK * PAGE, 1).unwrap();
-        let mapped = mm.mapped_object_pages();
+        let mapped = mm.anon_and_mapped_pages()[1];
         assert!(mapped >= 2 && mapped == process.space.mapped_everywhere(&mm).rss, "{mapped}");
         let mut child = process.fork().unwrap();
         child.read(BASE).unwrap();
-        assert_eq!(mm.mapped_object_pages(), mapped, "mapped twice is mapped");
+        assert_eq!(mm.anon_and_mapped_pages()[1], mapped, "mapped twice is mapped");
         process.space.munmap(&mm, BASE, 2 * BLOCK * PAGE).unwrap();
         child.exit();
-        assert_eq!(mm.mapped_object_pages(), 0);
+        assert_eq!(mm.anon_and_mapped_pages()[1], 0);
         process.exit();
     });
 }

@@ -10,6 +10,7 @@ use crate::errno::{Errno, Result};
 use crate::fs::file::Target;
 use crate::fs::generated::text::Text;
 use crate::fs::kernel::Kernel;
+use crate::fs::mount::tmpfs_limit;
 use crate::fs::{self, Node, Place};
 use crate::proc::current_files;
 use crate::util::Ref;
@@ -110,13 +111,18 @@ pub fn chroot(args: &[u64; 6]) -> Result<usize> {
     if place.node() == Node::ROOT { Ok(0) } else { Err(Errno::EPERM) }
 }
 
-/// `mount(source, target, type, flags, data)`: what is there already can be mounted where it is.
+/// `mount(source, target, type, flags, data)`: what is there already can be mounted where it is. A remount of the root may
+/// say how much memory files have (`size=`).
 ///
 /// # Errors
-/// Those of the path walk; `ENODEV`: another file system, or another place; `EFAULT`.
+/// Those of the path walk; `ENODEV`: another file system, or another place; `EINVAL`: options that cannot be; `EFAULT`.
 pub fn mount(args: &[u64; 6]) -> Result<usize> {
     let place = start::place(linux::AT_FDCWD as u64, args[1], 0)?;
     if args[3] as u32 & linux::MS_REMOUNT != 0 {
+        if place.node() == Node::ROOT && args[4] != 0 {
+            let limit = tmpfs_limit(&user::path(args[4])?, crate::mm().total_pages())?;
+            limit.map_or(Ok(()), |limit| crate::mm().set_object_limit(limit))?;
+        }
         return Ok(0);
     }
     let kind = user::path(args[2])?;

@@ -87,7 +87,9 @@ fn put_statfs(at: u64, attributes: &Attributes) -> Result<usize> {
     } else {
         let (limit, used) = fs::root()?.lock().share();
         let free = limit.saturating_sub(used).min(Kernel.free_pages());
-        fs::tree::stat::statfs(linux::TMPFS_MAGIC, (limit, free))
+        // Without a limit none is told, nor what is left of it (Linux: `shmem_statfs`).
+        let room = if limit == u64::MAX { (0, 0) } else { (limit, free) };
+        fs::tree::stat::statfs(linux::TMPFS_MAGIC, room)
     };
     copy_to_user(at as usize, &bytes)?;
     Ok(0)

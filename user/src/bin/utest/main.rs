@@ -6,6 +6,8 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
+mod accounting;
+#[cfg(target_os = "none")]
 mod claims;
 #[cfg(target_os = "none")]
 mod clones;
@@ -89,6 +91,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         khugepaged::TESTS,
         memory::TESTS,
         residency::TESTS,
+        accounting::TESTS,
         shared::TESTS,
         devices::TESTS,
         mremap::TESTS,
