@@ -57,9 +57,11 @@ impl AddressSpace {
         mm: &Mm<M>,
         place: &mut Option<AddressSpace>,
     ) -> Result<()> {
-        let vmas = self.vmas.fork()?;
         let child = place.insert(AddressSpace::new(mm)?);
-        child.vmas = vmas;
+        if let Err(error) = self.vmas.fork_into(&mut child.vmas) {
+            AddressSpace::destroy_in(place, mm);
+            return Err(error);
+        }
         (child.brk_start, child.brk) = (self.brk_start, self.brk);
         child.thp = self.thp;
         // What was ours alone is shared from here on.

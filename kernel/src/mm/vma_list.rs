@@ -227,11 +227,12 @@ impl VmaList {
         core::mem::take(&mut self.vmas).into_iter().for_each(f);
     }
 
-    /// The list for a child of fork: all but what MADV_DONTFORK keeps back.
+    /// Fills the list, empty as yet, of a child of fork: with all but what MADV_DONTFORK keeps back.
     ///
     /// # Errors
     /// `ENOMEM`.
-    pub fn fork(&self) -> Result<VmaList> {
+    #[inline(always)] // one caller
+    pub fn fork_into(&self, child: &mut VmaList) -> Result<()> {
         let mut vmas = Vec::new();
         vmas.try_reserve_exact(self.vmas.len())?;
         let mut dropped = false;
@@ -252,13 +253,12 @@ impl VmaList {
             }
             vmas.push(Vma { flags, ..vma.clone() }); // there is room
         }
-        let mut size = Watermark::ZERO;
-        size += if vmas.len() == self.vmas.len() { self.size.pages() } else { pages_of(&vmas) };
-        let mut list = VmaList { vmas, last: Cell::new(0), size };
+        child.size += if vmas.len() == self.vmas.len() { self.size.pages() } else { pages_of(&vmas) };
+        child.vmas = vmas;
         if dropped {
-            list.merge_around(VirtAddr::new(0), VirtAddr::new(u64::MAX));
+            child.merge_around(VirtAddr::new(0), VirtAddr::new(u64::MAX));
         }
-        Ok(list)
+        Ok(())
     }
 
     /// The highest `bytes` free bytes below `limit` and not below `floor` that begin `offset` bytes behind a multiple

@@ -27,13 +27,24 @@ const OPTIONS: u32 = raw::CLONE_SETTLS
     | raw::CLONE_CHILD_CLEARTID
     | raw::CLONE_PIDFD;
 
-/// Checks the arguments of clone(flags, stack, parent_tid, tls, child_tid).
+/// Checks the arguments of clone(flags, stack, parent_tid, tls, child_tid), and says in `request`, which is the default,
+/// what they ask for. It is written there because a fork, which all are compared with, should not have to move it.
 ///
 /// # Errors
 /// `EINVAL`: a combination that does not exist, or not here.
-pub fn check(args: &[u64; 6]) -> Result<Request> {
+#[inline(always)] // one caller
+pub fn check(args: &[u64; 6], request: &mut Request) -> Result<()> {
     let [flags, stack, parent_tid, tls, child_tid, _] = *args;
     let flags = u32::try_from(flags).map_err(|_| Errno::EINVAL)?;
+    request.exit_signal = flags & raw::CSIGNAL;
+    request.stack = (stack != 0).then_some(stack);
+    if request.exit_signal > MAX {
+        return Err(Errno::EINVAL);
+    }
+    let flags = flags & !raw::CSIGNAL;
+    if flags == 0 {
+        return Ok(());
+    }
     // The descriptor's number takes the place of the child's.
     let both = raw::CLONE_PIDFD | raw::CLONE_PARENT_SETTID;
     if flags & both == both
@@ -41,7 +52,7 @@ pub fn check(args: &[u64; 6]) -> Result<Request> {
     {
         return Err(Errno::EINVAL);
     }
-    request(flags & !raw::CSIGNAL, flags & raw::CSIGNAL, stack, tls, [parent_tid, child_tid, parent_tid])
+    with_flags(request, flags, tls, [parent_tid, child_tid, parent_tid])
 }
 
 /// Checks the arguments of clone3.
@@ -52,9 +63,9 @@ pub fn check3(args: &Clone3) -> Result<Request> {
     let [flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_bytes, tls] = *args;
     let forget_handlers = flags & raw::CLONE_CLEAR_SIGHAND != 0;
     let flags = u32::try_from(flags & !raw::CLONE_CLEAR_SIGHAND).map_err(|_| Errno::EINVAL)?;
-    let signal = u32::try_from(exit_signal).map_err(|_| Errno::EINVAL)?;
+    let exit_signal = u32::try_from(exit_signal).map_err(|_| Errno::EINVAL)?;
     let detached = flags & (raw::CSIGNAL | raw::CLONE_DETACHED) != 0;
-    if detached || (stack == 0) != (stack_bytes == 0) {
+    if detached || exit_signal > MAX || (stack == 0) != (stack_bytes == 0) {
         return Err(Errno::EINVAL);
     }
     let top = stack.checked_add(stack_bytes).ok_or(Errno::EINVAL)?;
@@ -63,46 +74,48 @@ pub fn check3(args: &Clone3) -> Result<Request> {
     if flags & both == both && pidfd == parent_tid {
         return Err(Errno::EINVAL);
     }
-    let request = request(flags, signal, top, tls, [parent_tid, child_tid, pidfd])?;
+    let stack = (top != 0).then_some(top);
+    let mut request = Request { exit_signal, stack, forget_handlers, ..Request::default() };
+    with_flags(&mut request, flags, tls, [parent_tid, child_tid, pidfd])?;
     if (request.thread || request.handlers) && forget_handlers {
         return Err(Errno::EINVAL);
     }
-    Ok(Request { forget_handlers, ..request })
+    Ok(request)
 }
 
-fn request(
+/// Says in what a child differs from a fork's.
+#[inline(never)]
+fn with_flags(
+    request: &mut Request,
     flags: u32,
-    exit_signal: u32,
-    stack: u64,
     tls: u64,
     [parent_tid, child_tid, pidfd]: [u64; 3],
-) -> Result<Request> {
+) -> Result<()> {
     let set = |flag| flags & flag != 0;
     let shared = flags & !OPTIONS & !VAIN;
     let thread = shared == THREAD;
     let handlers_alone = set(raw::CLONE_SIGHAND) && !set(raw::CLONE_VM);
     let thread_alone = thread && set(raw::CLONE_PIDFD); // there are descriptors of processes only
-    if !thread && shared & !PROCESS != 0 || handlers_alone || thread_alone || exit_signal > MAX {
+    if !thread && shared & !PROCESS != 0 || handlers_alone || thread_alone {
         return Err(Errno::EINVAL);
     }
     let shares = |flag| !thread && set(flag);
     let at = |flag, addr: u64| if set(flag) { addr as usize } else { 0 };
-    Ok(Request {
-        thread,
-        vfork: shares(raw::CLONE_VM) && set(raw::CLONE_VFORK),
-        memory: shares(raw::CLONE_VM) && !set(raw::CLONE_VFORK),
-        files: Common { descriptors: shares(raw::CLONE_FILES), whereabouts: shares(raw::CLONE_FS) },
-        handlers: shares(raw::CLONE_SIGHAND),
-        pidfd: set(raw::CLONE_PIDFD).then_some(pidfd as usize),
-        wait: !set(raw::CLONE_VM) && set(raw::CLONE_VFORK),
-        stack: (stack != 0).then_some(stack),
-        tls: set(raw::CLONE_SETTLS).then_some(tls),
-        set_parent_tid: at(raw::CLONE_PARENT_SETTID, parent_tid),
-        set_child_tid: at(raw::CLONE_CHILD_SETTID, child_tid),
-        clear_child_tid: at(raw::CLONE_CHILD_CLEARTID, child_tid),
-        exit_signal: if thread { 0 } else { exit_signal },
-        forget_handlers: false,
-    })
+    request.thread = thread;
+    request.vfork = shares(raw::CLONE_VM) && set(raw::CLONE_VFORK);
+    request.memory = shares(raw::CLONE_VM) && !set(raw::CLONE_VFORK);
+    request.files = Common { descriptors: shares(raw::CLONE_FILES), whereabouts: shares(raw::CLONE_FS) };
+    request.handlers = shares(raw::CLONE_SIGHAND);
+    request.pidfd = set(raw::CLONE_PIDFD).then_some(pidfd as usize);
+    request.wait = !set(raw::CLONE_VM) && set(raw::CLONE_VFORK);
+    request.tls = set(raw::CLONE_SETTLS).then_some(tls);
+    request.set_parent_tid = at(raw::CLONE_PARENT_SETTID, parent_tid);
+    request.set_child_tid = at(raw::CLONE_CHILD_SETTID, child_tid);
+    request.clear_child_tid = at(raw::CLONE_CHILD_CLEARTID, child_tid);
+    if thread {
+        request.exit_signal = 0;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -114,7 +127,12 @@ mod tests {
     const CHILD: u64 = 0x300;
 
     fn clone(flags: u64) -> Result<Request> {
-        check(&[flags, 0, PARENT, TLS, CHILD, 0])
+        clone_with(&[flags, 0, PARENT, TLS, CHILD, 0])
+    }
+
+    fn clone_with(args: &[u64; 6]) -> Result<Request> {
+        let mut request = Request::default();
+        check(args, &mut request).map(|()| request)
     }
 
     #[test]
@@ -139,7 +157,7 @@ mod tests {
             ..Request::default()
         };
         let musl = 0x007d_0f00;
-        assert_eq!(check(&[musl, 0x9000, PARENT, TLS, CHILD, 0]), Ok(thread));
+        assert_eq!(clone_with(&[musl, 0x9000, PARENT, TLS, CHILD, 0]), Ok(thread));
         let glibc = [0x003d_0f00, 0, CHILD, PARENT, 0, 0x1000, 0x8000, TLS];
         assert_eq!(check3(&glibc), Ok(thread));
         let clear = raw::CLONE_CLEAR_SIGHAND;

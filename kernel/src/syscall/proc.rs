@@ -15,7 +15,9 @@ use crate::proc::{self, Changes, Pid, Which, fork, session};
 
 /// clone(flags, stack, parent_tid, tls, child_tid); see `clone_args.rs`.
 pub fn clone(args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
-    make(frame, &clone_args::check(args)?)
+    let mut request = Request::default();
+    clone_args::check(args, &mut request)?;
+    make(frame, &request)
 }
 
 fn make(frame: &TrapFrame, request: &Request) -> Result<usize> {

@@ -112,13 +112,25 @@ impl<T> Deref for Ref<T> {
 }
 
 impl<T> Drop for Ref<T> {
+    #[inline]
     fn drop(&mut self) {
-        if self.counted().refs.fetch_sub(1, Ordering::Release) != 1 {
-            return;
+        if self.counted().refs.fetch_sub(1, Ordering::Release) == 1 {
+            // SAFETY: the count fell to zero, so this is the only pointer left, and it is used no more.
+            unsafe { self.free() };
         }
+    }
+}
+
+impl<T> Ref<T> {
+    /// The end of the last reference. A function of its own, so that all others are dropped without its registers.
+    ///
+    /// # Safety
+    /// The count is zero, and this is the only pointer left, which is not used again.
+    #[inline(never)]
+    unsafe fn free(&mut self) {
         // Pairs with the Release above on other CPUs: their last uses happen before the value is dropped here.
         fence(Ordering::Acquire);
-        // SAFETY: the count fell to zero, so this is the only pointer left; it came from a leaked `Box`.
+        // SAFETY: as the caller promises; it came from a leaked `Box`.
         unsafe {
             self.inner.drop_in_place();
             dealloc(self.inner.as_ptr().cast(), Layout::new::<Counted<T>>());

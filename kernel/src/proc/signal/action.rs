@@ -117,7 +117,7 @@ impl Actions {
     ///
     /// # Errors
     /// `ENOMEM`.
-    #[inline]
+    #[inline(always)] // one caller
     pub fn fork_into(&self, child: &mut Actions) -> Result<()> {
         self.said.with(|said| {
             if !said.is_empty() {
