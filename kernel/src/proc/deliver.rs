@@ -8,11 +8,11 @@ use super::process::{Call, Process};
 use super::restart::Class;
 use super::signal::action::{Action, SA_ONSTACK, SA_RESETHAND, SA_RESTART, SA_RESTORER, SA_SIGINFO};
 use super::signal::frame::{self, Interrupted, UCONTEXT};
-use super::signal::info::Info;
+use super::signal::info::{Info, SI_TIMER};
 use super::signal::thread::{AltStack, SS_AUTODISARM};
 use super::signal::{Default, SIGKILL, SIGSEGV, SIGSTOP, bit, default_of, status_killed};
 use super::task::WORK_SIGNAL;
-use super::{Pid, TABLE, exit, kill, sched, trampoline};
+use super::{Pid, TABLE, exit, kill, sched, timers, trampoline};
 use crate::arch::{FpState, TrapFrame, uaccess};
 use crate::errno::{Errno, Result};
 use core::sync::atomic::Ordering::SeqCst;
@@ -77,8 +77,11 @@ fn take(me: &Process) -> Option<Info> {
     let allowed = !own.blocked();
     for set in [bit(SIGKILL), allowed] {
         let found = own.pending.lock().take(set).or_else(|| group.pending.lock().take(set));
-        if found.is_some() {
-            return found;
+        if let Some(mut info) = found {
+            if info.code == SI_TIMER {
+                timers::taken(&mut info);
+            }
+            return Some(info);
         }
     }
     None

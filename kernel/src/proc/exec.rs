@@ -15,7 +15,7 @@ use super::process::{Process, Space};
 use super::signal::thread::AltStack;
 use super::stack_image::{Contents, StackImage, at};
 use super::task::WORK_ENDING;
-use super::{TABLE, exit, futex, sched};
+use super::{TABLE, exit, futex, sched, timers};
 use crate::arch::{self, FpState, TrapFrame, uaccess};
 use crate::errno::{Errno, Result};
 use crate::fs::bytes::Bytes;
@@ -145,6 +145,7 @@ fn keep_to_itself(me: &Process, leader: &Process) -> Result<()> {
 fn become_new(me: &Process, leader: &Process, max_rss: u64) {
     let group = &leader.task.group;
     group.actions.lock().forget_handlers();
+    timers::delete_all(leader.task_ref());
     leader.task.signals.alt_stack.set(AltStack::NONE);
     for cell in [&leader.set_child_tid, &leader.clear_child_tid, &leader.robust_list] {
         cell.set(0);

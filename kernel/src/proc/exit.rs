@@ -15,7 +15,7 @@ use super::signal::{self, status_exited};
 use super::table::{Changes, Found, Which};
 use super::task::{DEAD, TaskRef, WORK_ENDING};
 use super::usage::{Spent, Usage};
-use super::{Pid, TABLE, alarm, fork, futex, kill, process, sched};
+use super::{Pid, TABLE, alarm, fork, futex, kill, process, sched, timers};
 use crate::arch;
 use crate::errno::{Errno, Result};
 use crate::mm::AddressSpace;
@@ -150,6 +150,7 @@ fn end(me: &'static Process, status: u32) -> ! {
     if me.task.alarm.get()[0] != sched::NEVER {
         alarm::set(me.task_ref(), [sched::NEVER, 0]);
     }
+    timers::delete_all(me.task_ref());
     if me.task.group.sid.get() == me.task.pid() {
         crate::tty::process_ends(me.task.pid());
     }

@@ -39,6 +39,7 @@ pub mod signal;
 pub mod stack_image;
 mod table;
 mod task;
+mod timer_table;
 pub(crate) mod usage;
 mod wait_queue;
 
@@ -83,6 +84,8 @@ pub(crate) mod session;
 #[cfg(target_os = "none")]
 pub(crate) mod sigcalls;
 #[cfg(target_os = "none")]
+pub(crate) mod timers;
+#[cfg(target_os = "none")]
 pub(crate) mod trampoline;
 #[cfg(target_os = "none")]
 pub(crate) mod userfault;
@@ -96,6 +99,8 @@ pub(crate) use process::Restart;
 pub use sampler::CpuTimes;
 pub(crate) use table::{Changes, MAX_PROCESSES, Which};
 pub use task::Task;
+#[cfg(target_os = "none")]
+pub(crate) use timer_table::Notify;
 pub use wait_queue::WaitQueue;
 
 #[cfg(target_os = "none")]

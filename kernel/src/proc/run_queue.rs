@@ -72,6 +72,18 @@ impl Sleepers {
     }
 }
 
+/// When something that goes off at `at` and then every `interval` (0: no more) does so next after `reached`, which is not
+/// before `at` (`u64::MAX`: never), and how often it has by then.
+pub(super) fn in_step(at: u64, interval: u64, reached: u64) -> (u64, u64) {
+    match (reached - at).checked_div(interval) {
+        None => (u64::MAX, 1),
+        Some(passed) => {
+            let times = passed.saturating_add(1);
+            (at.saturating_add(times.saturating_mul(interval)), times)
+        }
+    }
+}
+
 /// An alarm that goes off again and again does so no sooner than after this many nanoseconds: if it could be due by the time
 /// that its interrupt has been dealt with, nobody would ever get to run. Linux: the default timer slack.
 pub(super) const SLACK_NS: u64 = 50_000;
@@ -110,14 +122,7 @@ impl Alarms {
         let mut tasks = self.0.iter().map(|task| unsafe { TaskRef::new(task) });
         let task = tasks.find(|task| task.alarm.get()[0] <= now)?;
         let [at, interval] = task.alarm.get();
-        let next = match interval {
-            0 => u64::MAX,
-            interval => {
-                let passed = (now - at).saturating_add(SLACK_NS);
-                at.saturating_add((passed / interval + 1).saturating_mul(interval))
-            }
-        };
-        self.set(task, [next, interval]);
+        self.set(task, [in_step(at, interval, now.saturating_add(SLACK_NS)).0, interval]);
         Some(task)
     }
 }

@@ -18,7 +18,7 @@ use super::run_queue::{RunQueue, Sleepers};
 use super::sampler::{CpuTimes, Sampler};
 use super::task::{DETACHED, EXITING, RUNNING, SwitchedOut, TaskRef};
 use super::task::{WORK_COLLAPSE, WORK_RESCHED, WORK_RETIME, WORK_SIGNAL};
-use super::{alarm, cpu_time, deliver, khugepaged};
+use super::{alarm, cpu_time, deliver, khugepaged, timers};
 use crate::arch::{self, Context, TrapFrame, percpu, time};
 use crate::errno::{Errno, Result};
 use crate::util::MAX_CPUS;
@@ -71,7 +71,7 @@ static CPUS: [Cpu; MAX_CPUS] = [const {
 impl Cpu {
     /// Takes note of when the first sleeper wakes up.
     fn set_next_wake(&self, first_sleeper: u64) {
-        self.next_wake.store(first_sleeper.min(alarm::next()), Relaxed);
+        self.next_wake.store(first_sleeper.min(alarm::next()).min(timers::next()), Relaxed);
     }
 
     /// When the timer is to interrupt a process that has the CPU for itself (nanoseconds).
@@ -275,6 +275,7 @@ pub fn timer_tick(at_return: bool) {
     }
     let now = time::now_ns();
     alarm::ring(now);
+    timers::ring(now);
     let mut sleepers = cpu.sleepers.lock();
     while let Some(task) = sleepers.pop_due(now) {
         wake(task);

@@ -4,9 +4,9 @@ use super::deliver;
 use super::sched;
 use super::signal::action::Action;
 use super::signal::bit;
-use super::signal::info::Info;
+use super::signal::info::{Info, SI_TIMER};
 use super::signal::thread::AltStack;
-use super::{TABLE, WaitQueue};
+use super::{TABLE, WaitQueue, timers};
 use crate::errno::{Errno, Result};
 
 /// What `signal` does; says what it does from now on, if `new` is something. What is ignored from now on does not wait
@@ -81,7 +81,13 @@ pub(crate) fn suspend(set: u64) -> Result<usize> {
 pub(crate) fn take(set: u64) -> Option<Info> {
     let me = &sched::current().task;
     let own = me.signals.pending.lock().take(set);
-    own.or_else(|| me.group().pending.lock().take(set))
+    let mut found = own.or_else(|| me.group().pending.lock().take(set));
+    if let Some(info) = &mut found
+        && info.code == SI_TIMER
+    {
+        timers::taken(info);
+    }
+    found
 }
 
 /// Takes the next of the signals in `set`; waits for one until `deadline` (nanoseconds since boot).

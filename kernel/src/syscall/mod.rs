@@ -48,6 +48,8 @@ mod terminal;
 #[cfg(target_os = "none")]
 mod time;
 #[cfg(target_os = "none")]
+mod timer;
+#[cfg(target_os = "none")]
 mod unknown;
 #[cfg(target_os = "none")]
 mod usage;

@@ -4,7 +4,7 @@ use linux_raw_sys::general::*;
 
 use super::{
     capability, event, exec, file, futex, limit, mem, mlock, pidfd, poll, proc, remote, signal, socket,
-    system, time, unknown, usage, userfault,
+    system, time, timer, unknown, usage, userfault,
 };
 use crate::arch::TrapFrame;
 use crate::errno::{Errno, Result};
@@ -90,6 +90,11 @@ fn call(number: u32, args: &[u64; 6], frame: &mut TrapFrame) -> Result<usize> {
         __NR_sigaltstack => signal::sigaltstack(args, frame),
         __NR_setitimer => time::setitimer(args),
         __NR_getitimer => time::getitimer(args),
+        __NR_timer_create => timer::timer_create(args),
+        __NR_timer_settime => timer::timer_settime(args),
+        __NR_timer_gettime => timer::timer_gettime(args),
+        __NR_timer_getoverrun => timer::timer_getoverrun(args),
+        __NR_timer_delete => timer::timer_delete(args),
 
         // Memory.
         __NR_mmap => mem::mmap(args),

@@ -3,6 +3,7 @@
 //! ```text
 //!    0  si_signo   4  si_errno   8  si_code   12  nothing
 //!   16  sent:   16 si_pid  20 si_uid  24 si_value
+//!       timer:  16 si_timerid  20 si_overrun  24 si_value
 //!       child:  16 si_pid  20 si_uid  24 si_status  32 si_utime  40 si_stime
 //!       fault:  16 si_addr
 //! ```
@@ -21,6 +22,8 @@ pub const SI_USER: i32 = 0;
 pub const SI_KERNEL: i32 = 0x80;
 /// `si_code`: sent by tkill or tgkill.
 pub const SI_TKILL: i32 = -6;
+/// `si_code`: a timer has gone off.
+pub const SI_TIMER: i32 = -2;
 /// `si_code` of SIGSEGV: nothing is mapped there.
 pub const SEGV_MAPERR: i32 = 1;
 /// `si_code` of SIGSEGV: the mapping does not permit it.
@@ -97,6 +100,24 @@ impl Info {
         }
     }
 
+    /// Timer `id` has gone off. Until the signal is taken it holds the timer's `key` where Linux too has something of its own
+    /// (`si_sys_private`).
+    pub const fn timer(signal: u32, id: u32, value: u64, key: u64) -> Info {
+        Info { signal, errno: 0, code: SI_TIMER, rest: [id as u64, value, key, 0] }
+    }
+
+    /// The key of the timer whose signal this is and that has not been told; 0: it is another's.
+    pub const fn timer_key(&self) -> u64 {
+        if self.code == SI_TIMER { self.rest[2] } else { 0 }
+    }
+
+    /// Completes what a timer's signal tells.
+    pub const fn set_overruns(&mut self, overruns: u32) {
+        let id = self.rest[0] as u32;
+        self.rest[0] = id as u64 | (overruns as u64) << 32;
+        self.rest[2] = 0;
+    }
+
     /// Whether the kernel itself, and not a process, sends it (Linux: `SI_FROMKERNEL`).
     pub const fn is_from_kernel(&self) -> bool {
         self.code > 0
@@ -126,6 +147,12 @@ impl Info {
         put(8, self.code as u64, 4);
         let [first, second, third, fourth] = self.rest;
         match (self.code, self.signal) {
+            (SI_TIMER, _) => {
+                put(24, first, 4); // timer
+                put(32, first >> 32, 4); // overruns
+                put(44, second, 4);
+                put(48, second, 8);
+            }
             (1.., SIGCHLD) if self.code != SI_KERNEL => {
                 put(12, first, 8); // process and user
                 put(40, second, 4); // status
@@ -142,10 +169,14 @@ impl Info {
         bytes
     }
 
-    /// What a program hands to rt_sigqueueinfo for `signal`.
+    /// What a program hands to rt_sigqueueinfo for `signal`. It is no timer's, whatever it says.
     pub fn from_words(signal: u32, words: [u64; USED_BYTES / 8]) -> Info {
-        let [first, second, rest @ ..] = words;
-        Info { signal, errno: (first >> 32) as i32, code: second as i32, rest }
+        let [first, second, mut rest @ ..] = words;
+        let code = second as i32;
+        if code == SI_TIMER {
+            rest[2] = 0;
+        }
+        Info { signal, errno: (first >> 32) as i32, code, rest }
     }
 }
 
@@ -193,5 +224,17 @@ mod tests {
         let words = core::array::from_fn(|i| u64::from_ne_bytes(bytes[8 * i..8 * i + 8].try_into().unwrap()));
         assert_eq!(Info::from_words(40, words), info);
         assert!(!info.is_from_kernel() && Info::kernel(9).is_from_kernel());
+    }
+
+    #[test]
+    fn a_timer_s_signal_tells_its_overruns_and_not_its_key() {
+        let mut info = Info::timer(40, 7, 0x1_0000_0009, 99);
+        assert_eq!((info.timer_key(), Info::sent(40, SI_TKILL, 7).timer_key()), (99, 0));
+        info.set_overruns(3);
+        assert_eq!((info.timer_key(), info.rest), (0, [7 | 3 << 32, 0x1_0000_0009, 0, 0]));
+        let record = info.to_record();
+        assert_eq!([12, 24, 32, 44, 48, 52].map(|at| word(&record, at)), [0, 7, 3, 9, 9, 1]);
+        let forged = Info::from_words(40, [0, SI_TIMER as u64, 7, 9, 99, 5]);
+        assert_eq!((forged.timer_key(), forged.rest), (0, [7, 9, 0, 5]));
     }
 }

@@ -1,7 +1,7 @@
 //! Signals that have been sent and not taken yet, to one thread or to a process.
 //!
-//! Of the signals below the real-time ones at most one of each waits, and a second is forgotten; the others wait in
-//! order. What a signal tells needs memory: without any, an ordinary signal waits all the same and tells nothing, while
+//! Of the signals below the real-time ones at most one of each waits, and a second is forgotten, unless it is a timer's;
+//! the others wait in order. What a signal tells needs memory: without any, an ordinary signal waits all the same and tells nothing, while
 //! one that a program queued is refused (Linux: `__send_signal_locked`).
 
 use alloc::vec::Vec;
@@ -38,7 +38,7 @@ impl Pending {
     /// `EAGAIN`: a real-time signal that a program queued finds no room. Nothing has changed then.
     pub fn add(&mut self, info: Info) -> Result<()> {
         let queued = info.signal >= FIRST_QUEUED;
-        if !queued && self.set & bit(info.signal) != 0 {
+        if !queued && self.set & bit(info.signal) != 0 && info.timer_key() == 0 {
             return Ok(());
         }
         if self.queue.len() < LIMIT && self.queue.try_reserve(1).is_ok() {
@@ -62,6 +62,21 @@ impl Pending {
             self.set &= !bit(signal);
         }
         Some(info)
+    }
+
+    /// Whether one of the timer with this key waits.
+    pub fn has_timer(&self, key: u64) -> bool {
+        self.queue.iter().any(|info| info.timer_key() == key)
+    }
+
+    /// Forgets those that `which` names. One that has nothing to tell stays.
+    pub fn forget(&mut self, which: impl Fn(&Info) -> bool) {
+        while let Some(at) = self.queue.iter().position(&which) {
+            let signal = self.queue.remove(at).signal;
+            if self.queue.iter().all(|other| other.signal != signal) {
+                self.set &= !bit(signal);
+            }
+        }
     }
 
     /// Forgets those in `set`.
@@ -128,6 +143,20 @@ mod tests {
         }
         pending.discard(bit(40));
         assert_eq!((pending.set(), pending.queue.len()), (bit(SIGINT), 1));
+    }
+
+    #[test]
+    fn each_timer_has_one_that_waits_until_it_is_forgotten() {
+        let mut pending = Pending::new();
+        for key in [5, 6, 7] {
+            pending.add(Info::timer(SIGINT, key as u32, 0, key)).unwrap();
+        }
+        add(&mut pending, SIGINT, 9);
+        assert!(pending.has_timer(5) && pending.has_timer(7) && !pending.has_timer(8));
+        pending.forget(|info| info.timer_key() == 5);
+        assert_eq!((take(&mut pending), pending.set()), (Some((SIGINT, 6)), bit(SIGINT)));
+        pending.forget(|info| info.timer_key() != 0);
+        assert_eq!((pending.set(), pending.queue.len()), (0, 0));
     }
 
     #[test]
