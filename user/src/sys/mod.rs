@@ -12,6 +12,7 @@ pub mod signal;
 pub mod system;
 pub mod thread;
 pub mod time;
+pub mod timer;
 pub mod tree;
 pub mod usage;
 pub mod userfault;

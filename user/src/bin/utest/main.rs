@@ -70,6 +70,8 @@ mod thp_disable;
 #[cfg(target_os = "none")]
 mod threads;
 #[cfg(target_os = "none")]
+mod timers;
+#[cfg(target_os = "none")]
 mod times;
 #[cfg(target_os = "none")]
 mod tree;
@@ -116,6 +118,7 @@ fn main(args: user::rt::start::Args) -> i32 {
         refusals::TESTS,
         limits::TESTS,
         times::TESTS,
+        timers::TESTS,
         tree::TESTS,
         events::TESTS,
         system::TESTS,
