@@ -153,11 +153,13 @@ fn execution(args: Args) -> Outcome {
     let directory = me.rsplit_once('/').map_or("/bin", |(directory, _)| directory);
     let path: Text<256> = Text::format(format_args!("{directory}/sh\0"));
     let path = CStr::from_bytes_with_nul(path.as_bytes()).unwrap_or(c"");
-    let pipe = file::pipe(CLOSE_ON_EXEC)?;
+    let (pipe, output) = (file::pipe(CLOSE_ON_EXEC)?, file::pipe(CLOSE_ON_EXEC)?);
     let child = process::spawn(|| {
         let ready = timer::create(CLOCK_MONOTONIC, None)
             .and_then(|id| timer::set(id, false, 200 * MS, 0))
-            .and_then(|_| file::duplicate(pipe.read, 0));
+            .and_then(|_| file::duplicate(pipe.read, 0))
+            .and_then(|_| file::duplicate(output.write, 1))
+            .and_then(|_| file::duplicate(output.write, 2));
         if ready.is_ok() {
             process::execve(path, &[path.as_ptr(), ptr::null()], &[ptr::null()]);
         }
