@@ -11,22 +11,19 @@ set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname -- "$0")/common.sh"
 
-# cargo build; the output directory is always spelt out: a user's cargo configuration may move it elsewhere.
+# cargo build, with the output directory spelt out: a user's cargo configuration may move it elsewhere.
 build() {
-    cargo build --locked ${V:+--verbose} "$@"
+    cargo build --locked --target-dir "$cargo_target" ${V:+--verbose} "$@"
 }
 
 mkdir -p "$out"
 elf=${1:-}
 if [ -z "$elf" ]; then
-    # A directory for each granule, so that they can be built at the same time.
-    kernel_target=$cargo_target${suffix:+/granule$suffix}
-    elf=$kernel_target/aarch64-unknown-none-softfloat/release/pleat
-    build --target-dir "$kernel_target" \
-        --release --target aarch64-unknown-none-softfloat -p pleat ${features:+--features "$features"}
+    elf=$cargo_target/aarch64-unknown-none-softfloat/release/pleat
+    build --release --target aarch64-unknown-none-softfloat -p pleat ${features:+--features "$features"}
 fi
-build --target-dir "$cargo_target" --release --target aarch64-unknown-none -p user --bins
-build --target-dir "$cargo_target" --release -p pack
+build --release --target aarch64-unknown-none -p user --bins
+build --release -p pack
 
 # Each file appears whole, and what a QEMU has open stays: another script may be booting.
 pack=$cargo_target/release/pack
