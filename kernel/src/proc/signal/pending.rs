@@ -1,8 +1,8 @@
 //! Signals that have been sent and not taken yet, to one thread or to a process.
 //!
 //! Of the signals below the real-time ones at most one of each waits, and a second is forgotten, unless it is a timer's;
-//! the others wait in order. What a signal tells needs memory: without any, an ordinary signal waits all the same and tells nothing, while
-//! one that a program queued is refused (Linux: `__send_signal_locked`).
+//! the others wait in order. What a signal tells needs memory: without any, an ordinary signal waits all the same and
+//! tells nothing, while one that a program queued is refused (Linux: `__send_signal_locked`).
 
 use alloc::vec::Vec;
 
